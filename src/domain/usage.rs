@@ -1,0 +1,90 @@
+//! What a provider counted for one request: one canonical vector whose parts do not overlap.
+
+/// Billed units of one request. All parts are disjoint: their sum is the provider's total, whatever the dialect calls "input".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Input tokens read fresh: neither from a cache nor written to one.
+    pub input: u64,
+    /// Input tokens served from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Input tokens written to the cache for five minutes (also every write whose lifetime is not told).
+    pub cache_write_5m: u64,
+    /// Input tokens written to the cache for one hour or longer.
+    pub cache_write_1h: u64,
+    /// Output tokens of text, reasoning included.
+    pub output: u64,
+    /// Of `output`, the tokens spent on reasoning: for the audit, never priced a second time.
+    pub reasoning: u64,
+    /// Audio tokens in the input, not served from a cache.
+    pub audio_input: u64,
+    /// Audio tokens in the output.
+    pub audio_output: u64,
+    /// Image tokens in the input, not served from a cache, where the provider counts them apart.
+    pub image_input: u64,
+    /// Image tokens in the output.
+    pub image_output: u64,
+    /// Calls of the provider's web search.
+    pub web_searches: u64,
+    /// Calls of the provider's other billed tools: file search, code interpreter sessions, image generation.
+    pub tool_calls: u64,
+    /// The tier that the provider says it served.
+    pub tier: ServiceTier,
+}
+
+impl Usage {
+    /// All input tokens, from whatever source: what long-context tiers compare with their threshold.
+    #[must_use]
+    pub fn total_input(&self) -> u64 {
+        [
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+            self.audio_input,
+            self.image_input,
+        ]
+        .iter()
+        .fold(self.input, |sum, part| sum.saturating_add(*part))
+    }
+
+    /// All output tokens.
+    #[must_use]
+    pub fn total_output(&self) -> u64 {
+        self.output
+            .saturating_add(self.audio_output)
+            .saturating_add(self.image_output)
+    }
+}
+
+/// The provider's processing tier, where it changes the price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServiceTier {
+    #[default]
+    Standard,
+    Batch,
+    Flex,
+    Priority,
+}
+
+/// How sure a usage is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provenance {
+    /// The provider's final count.
+    Exact,
+    /// The provider's count of a part (such as the input), the rest an upper estimate of what was streamed.
+    Partial,
+    /// Nothing from the provider: an upper estimate, or the reservation.
+    #[default]
+    Estimated,
+}
+
+impl Provenance {
+    /// The word in the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Partial => "partial",
+            Self::Estimated => "estimated",
+        }
+    }
+}
