@@ -1,4 +1,6 @@
 //! Tollgate, the egress gateway for AI coding agents. docs/ARCHITECTURE.md has the map.
 
+pub mod audit;
+pub mod budget;
 pub mod cli;
 pub mod domain;

@@ -1,0 +1,12 @@
+//! The audit: one durable log of records, and what reads it.
+//!
+//! An adapter: it does the I/O for the budgets' journal and for the rows that the gateway hands in. It decides nothing
+//! about a request and never sees a body.
+
+pub mod label;
+pub mod log;
+pub mod row;
+
+pub use label::Label;
+pub use log::{Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Status};
+pub use row::{Begin, Charge, Decision, Found, OperatorAction, Row};

@@ -1,0 +1,5 @@
+//! Budgets: what may be spent, by whom, in which period.
+
+pub mod balances;
+
+pub use balances::{Balances, BudgetId};
