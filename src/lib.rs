@@ -4,3 +4,5 @@ pub mod audit;
 pub mod budget;
 pub mod cli;
 pub mod domain;
+pub mod pricing;
+pub mod provider;

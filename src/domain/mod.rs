@@ -13,7 +13,7 @@ pub mod usage;
 
 pub use caller::Caller;
 pub use category::Category;
-pub use demand::Demand;
+pub use demand::{CacheWrites, Demand};
 pub use ids::{KeyId, Name};
 pub use money::Usd;
 pub use secret::Secret;

@@ -25,10 +25,16 @@ pub struct Usage {
     pub image_output: u64,
     /// Calls of the provider's web search.
     pub web_searches: u64,
-    /// Calls of the provider's other billed tools: file search, code interpreter sessions, image generation.
+    /// Calls of the provider's file search, and of other tools billed by the call.
     pub tool_calls: u64,
+    /// Sessions of the provider's code interpreter.
+    pub code_sessions: u64,
+    /// Images that a tool of the provider made, billed by the piece.
+    pub images: u64,
     /// The tier that the provider says it served.
     pub tier: ServiceTier,
+    /// Whether the provider says that it kept the request in one region, for which some charge more.
+    pub regional: bool,
 }
 
 impl Usage {
@@ -63,6 +69,22 @@ pub enum ServiceTier {
     Batch,
     Flex,
     Priority,
+    /// Anthropic's `speed: fast`.
+    Fast,
+}
+
+impl ServiceTier {
+    /// The word in the audit and in the price table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+            Self::Fast => "fast",
+        }
+    }
 }
 
 /// How sure a usage is.

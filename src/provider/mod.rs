@@ -1,0 +1,17 @@
+//! What Tollgate knows of the providers' APIs: paths, requests, usage, event streams and error bodies.
+//!
+//! An engine: bytes in, facts out. Both dialects are read here and nowhere else; nothing here knows a price, a policy or
+//! a connection.
+
+pub mod ask;
+pub mod meter;
+pub mod refusal;
+pub mod route;
+pub mod sse;
+pub mod usage_chunk;
+
+pub use ask::{Ask, AskError, read_ask};
+pub use meter::{Meter, MeterInput, Metered};
+pub use refusal::{RefusalKind, refusal_body};
+pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};
+pub use usage_chunk::{UsageStripper, splice_include_usage};
