@@ -3,6 +3,10 @@
 pub mod audit;
 pub mod budget;
 pub mod cli;
+pub mod config;
+pub mod document;
 pub mod domain;
+pub mod identity;
+pub mod policy;
 pub mod pricing;
 pub mod provider;

@@ -1,0 +1,252 @@
+//! What the program uses: typed, complete, with every default applied. Not serialisable, on purpose.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Address, SecretRef};
+use crate::domain::{Name, Usd};
+use crate::policy::{Actions, Aliases, RefusalStatuses};
+pub use crate::pricing::QuoteMode;
+pub use crate::provider::Dialect;
+
+/// Everything that `tollgate.toml` says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: Listen,
+    pub state: State,
+    pub limits: Limits,
+    /// In the order of the file: the first of a dialect serves its unprefixed paths.
+    pub providers: Vec<Provider>,
+    pub scan: Scan,
+    pub budget: Budget,
+    pub prices: Prices,
+    pub models: Models,
+    /// Absent: one node.
+    pub redis: Option<Redis>,
+    pub audit: Audit,
+    pub refusal: RefusalStatuses,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where agents point. Port 0 takes a free one.
+    pub data: SocketAddr,
+    /// Health, metrics, budgets; loopback unless told otherwise.
+    pub admin: SocketAddr,
+    /// Absent: plain HTTP.
+    pub tls: Option<Tls>,
+    /// HTTP/2 without TLS on the data address; HTTP/1.1 works either way.
+    pub h2c: bool,
+}
+
+/// The certificate of the data address: PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[state]`
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Segment log, databases, installation key.
+    pub dir: PathBuf,
+}
+
+/// `[limits]`; sizes in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of one request's body.
+    pub body: u64,
+    /// Of all bodies held at once.
+    pub buffered: u64,
+    /// Of one request's headers together.
+    pub headers: u64,
+    pub upload_timeout: Duration,
+    /// How long SIGTERM waits for streams.
+    pub drain_timeout: Duration,
+}
+
+/// `[provider.NAME]`
+#[derive(Clone, Debug)]
+pub struct Provider {
+    pub name: Name,
+    pub dialect: Dialect,
+    /// At least one; tried by weight, a failed one is followed by another.
+    pub addresses: Vec<WeightedAddress>,
+    pub credential: SecretRef,
+    /// A private certificate authority for its addresses; absent: the system's.
+    pub ca: Option<PathBuf>,
+    pub timeouts: Timeouts,
+    /// Most addresses tried for one request, the first included.
+    pub attempts: NonZeroU32,
+    /// Most requests at once; absent: no bound.
+    pub concurrent: Option<NonZeroU32>,
+    pub on_disconnect: OnDisconnect,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedAddress {
+    pub address: Address,
+    pub weight: NonZeroU32,
+}
+
+/// Of one provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// Between two reads of an answer, and before its first byte.
+    pub read: Duration,
+    pub write: Duration,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+}
+
+/// What a request costs whose client left, where the provider's final count is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// What is known, or an upper estimate of what was streamed.
+    Estimate,
+    /// Its whole reservation.
+    ChargeReservation,
+}
+
+/// `[scan]`
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Globs of rule files, made absolute or relative to the working directory already.
+    pub rules: Vec<PathBuf>,
+    pub families: Vec<Family>,
+    pub on_undecodable: OnUndecodable,
+    /// The action of each category, before a team's own.
+    pub actions: Actions,
+    /// Files whose values must never leave.
+    pub known_values: Vec<PathBuf>,
+}
+
+/// What happens to a body that cannot be decoded for inspection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUndecodable {
+    Block,
+    /// Scan its raw bytes, forward and mark it.
+    Scan,
+}
+
+/// `[budget]`
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub quote: QuoteMode,
+    pub on_store_loss: OnStoreLoss,
+    pub unknown_model: UnknownModel,
+    pub opaque: Opaque,
+}
+
+/// Dollars per million tokens of a model that the price table does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownModel {
+    pub input: Usd,
+    pub output: Usd,
+}
+
+/// A request whose input it does not show (`previous_response_id`, file ids, URLs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opaque {
+    /// Reserved at the model's whole context window.
+    Window,
+    Refuse,
+}
+
+/// `[prices]`
+#[derive(Clone, Debug)]
+pub struct Prices {
+    pub file: PathBuf,
+    /// Negotiated rates, laid over the table in this order.
+    pub overlays: Vec<PathBuf>,
+}
+
+/// `[models]`
+#[derive(Clone, Debug, Default)]
+pub struct Models {
+    pub aliases: Aliases,
+}
+
+/// `[redis]`
+#[derive(Clone, Debug)]
+pub struct Redis {
+    /// `redis://` or `rediss://`, without a password.
+    pub url: String,
+    pub password: Option<SecretRef>,
+    /// Before every key.
+    pub prefix: String,
+    pub timeout: Duration,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub durability: Durability,
+    pub on_full: OnFull,
+    /// How long rows are kept.
+    pub retention: Duration,
+    /// The longest that a batched record waits for its sync to disk.
+    pub flush_interval: Duration,
+    /// The size at which a segment is closed.
+    pub segment: u64,
+    /// The most that waits for the sinks on disk.
+    pub spool: u64,
+    pub clickhouse: Option<ClickHouse>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced in groups, shortly after: a power cut may lose the last moments, a crash of the process nothing.
+    Batched,
+    /// A request is forwarded only when its record is on disk.
+    Strict,
+}
+
+/// When the spool is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Requests are refused.
+    Refuse,
+    /// Rows are dropped, and counted.
+    Shed,
+}
+
+/// `[audit.clickhouse]`
+#[derive(Clone, Debug)]
+pub struct ClickHouse {
+    pub url: String,
+    pub database: String,
+    pub user: String,
+    pub password: Option<SecretRef>,
+}
+
+/// A family of detection rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Secrets,
+    Context,
+    Generic,
+    Personal,
+}
+
+/// What a budget does when the store that shares it is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStoreLoss {
+    Deny,
+    Grace(Grace),
+    Allow,
+}
+
+/// How far a fleet may pass a cap then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// Of the cap, in whole percent.
+    Percent(u8),
+    Amount(Usd),
+}

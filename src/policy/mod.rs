@@ -1,0 +1,22 @@
+//! What a caller may do: which models, when, how fast, and what happens to a finding of a category.
+//!
+//! Pure: time is handed in, nothing is read or logged, and no status code is decided but the operator's own table of
+//! them. It knows neither keys (`identity`) nor money (`budget`).
+
+mod action;
+mod concurrency;
+mod glob;
+mod hours;
+mod models;
+mod rate;
+mod refusals;
+mod team;
+
+pub use action::{Action, Actions, CategoryActions};
+pub use concurrency::{Concurrency, Full, Slot};
+pub use glob::Glob;
+pub use hours::{Closed, Hours, time_of_day};
+pub use models::{Aliases, ModelList};
+pub use rate::{Pace, RateLimiter, RetryAfter, Subject};
+pub use refusals::{ClientStatuses, RefusalStatuses, SettableRefusal};
+pub use team::{Limits, TeamPolicy};

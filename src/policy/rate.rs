@@ -1,0 +1,263 @@
+//! Requests and tokens per minute, by the generic cell rate algorithm: one atomic number for each subject.
+//!
+//! A limit of N per minute lets N pass at once and then one every 60/N seconds; a full minute of rest restores all N.
+//! So no minute sees more than twice the limit, and no long run more than the limit.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use crate::domain::{KeyId, Moment, Name};
+
+const MINUTE: i64 = 60_000_000_000;
+const SHARDS: usize = 16;
+
+/// Who or what a limit counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Team(Name),
+    User { team: Name, user: Name },
+    Key(KeyId),
+    Provider(Name),
+}
+
+/// The limit is reached; after this long the next one passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAfter(Duration);
+
+impl RetryAfter {
+    /// Whole seconds for a `retry-after` header, rounded up, at least 1.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0
+            .as_secs()
+            .saturating_add(u64::from(self.0.subsec_nanos() > 0))
+            .max(1)
+    }
+}
+
+/// How fast one subject goes. Shared by all requests of the subject; never locked.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// When the subject will have paid for all that it took, in nanoseconds since 1970.
+    paid_at: AtomicI64,
+}
+
+impl Pace {
+    /// Takes one of `per_minute`, or nothing.
+    ///
+    /// # Errors
+    /// When the minute's number is used up.
+    pub fn take(&self, per_minute: NonZeroU32, now: Moment) -> Result<(), RetryAfter> {
+        let cost = cost(1, per_minute);
+        self.advance(cost, MINUTE - cost, now)
+    }
+
+    /// Takes an estimate of tokens as soon as any are left: what a request turns out to use is known only afterwards
+    /// ([`Pace::settle`]). A debt is kept, and later requests wait for it.
+    ///
+    /// # Errors
+    /// When none are left.
+    pub fn take_tokens(
+        &self,
+        estimate: u64,
+        per_minute: NonZeroU32,
+        now: Moment,
+    ) -> Result<(), RetryAfter> {
+        self.advance(cost(estimate, per_minute), MINUTE - 1, now)
+    }
+
+    /// Corrects a taken estimate to what was used.
+    pub fn settle(&self, estimate: u64, used: u64, per_minute: NonZeroU32) {
+        let correction = cost(used, per_minute).saturating_sub(cost(estimate, per_minute));
+        self.shift(correction);
+    }
+
+    /// Gives back one, taken for a request that another limit then refused.
+    pub fn give_back(&self, per_minute: NonZeroU32) {
+        self.shift(cost(1, per_minute).saturating_neg());
+    }
+
+    fn shift(&self, by: i64) {
+        // The closure always answers, so the update always happens.
+        let _previous = self
+            .paid_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| {
+                Some(paid.saturating_add(by))
+            });
+    }
+
+    /// Moves on by `cost` if the debt so far is at most `bound`.
+    fn advance(&self, cost: i64, bound: i64, now: Moment) -> Result<(), RetryAfter> {
+        let now = now.micros().saturating_mul(1_000);
+        self.paid_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| {
+                let start = paid.max(now);
+                (start - now <= bound).then(|| start.saturating_add(cost))
+            })
+            .map(|_before| ())
+            .map_err(|paid| {
+                let wait = paid.saturating_sub(now).saturating_sub(bound);
+                RetryAfter(Duration::from_nanos(u64::try_from(wait).unwrap_or(0)))
+            })
+    }
+}
+
+/// The time that a number of units takes at a rate, rounded up; never zero, so that no limit is free.
+fn cost(units: u64, per_minute: NonZeroU32) -> i64 {
+    let nanos = (u128::from(units) * u128::from(MINUTE.unsigned_abs()))
+        .div_ceil(u128::from(per_minute.get()));
+    i64::try_from(nanos).unwrap_or(i64::MAX)
+}
+
+/// The paces of all subjects. They outlive a reload, so that changing a limit does not forgive what was taken.
+#[derive(Debug)]
+pub struct RateLimiter {
+    hasher: RandomState,
+    shards: [RwLock<HashMap<Subject, Arc<Pace>>>; SHARDS],
+}
+
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| RwLock::default()),
+        }
+    }
+}
+
+impl RateLimiter {
+    /// The pace of a subject: resolve it once, when a snapshot is built.
+    #[must_use]
+    pub fn pace(&self, subject: &Subject) -> Arc<Pace> {
+        let hash = self.hasher.hash_one(subject);
+        let shard = &self.shards[usize::try_from(hash % 16).unwrap_or(0)];
+        if let Some(pace) = shard.read().get(subject) {
+            return Arc::clone(pace);
+        }
+        Arc::clone(shard.write().entry(subject.clone()).or_default())
+    }
+
+    /// Takes one request of a team.
+    ///
+    /// # Errors
+    /// When its minute's number is used up.
+    pub fn check(
+        &self,
+        team: &Name,
+        per_minute: NonZeroU32,
+        now: Moment,
+    ) -> Result<(), RetryAfter> {
+        self.pace(&Subject::Team(team.clone()))
+            .take(per_minute, now)
+    }
+
+    /// Takes one of each, or of none.
+    ///
+    /// # Errors
+    /// The longest wait does not matter to a client that will ask again: the first one that refuses.
+    pub fn take_all(paces: &[(Arc<Pace>, NonZeroU32)], now: Moment) -> Result<(), RetryAfter> {
+        for (taken, (pace, per_minute)) in paces.iter().enumerate() {
+            if let Err(wait) = pace.take(*per_minute, now) {
+                paces[..taken]
+                    .iter()
+                    .for_each(|(earlier, limit)| earlier.give_back(*limit));
+                return Err(wait);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn per(limit: u32) -> NonZeroU32 {
+        NonZeroU32::new(limit).unwrap()
+    }
+
+    const START: Moment = Moment::from_seconds(1_800_000_000);
+
+    fn at(millis: u64) -> Moment {
+        START.plus(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_limit_passes_at_once_and_the_next_is_told_when_to_come() {
+        let limiter = RateLimiter::default();
+        let team = Name::new("payments");
+        for _ in 0..60 {
+            assert_eq!(limiter.check(&team, per(60), at(0)), Ok(()));
+        }
+        let wait = limiter.check(&team, per(60), at(0)).unwrap_err();
+        assert_eq!(wait.seconds(), 1);
+        assert!(limiter.check(&team, per(60), at(999)).is_err());
+        assert_eq!(limiter.check(&team, per(60), at(1000)), Ok(()));
+        assert!(limiter.check(&team, per(60), at(1000)).is_err());
+        assert_eq!(limiter.check(&Name::new("other"), per(60), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_of_one_waits_a_minute() {
+        let pace = Pace::default();
+        assert_eq!(pace.take(per(1), at(0)), Ok(()));
+        assert_eq!(pace.take(per(1), at(30_000)).unwrap_err().seconds(), 30);
+        assert_eq!(pace.take(per(1), at(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn what_a_later_limit_refuses_costs_the_earlier_ones_nothing() {
+        let (wide, narrow) = (Arc::new(Pace::default()), Arc::new(Pace::default()));
+        let both = [(Arc::clone(&wide), per(2)), (Arc::clone(&narrow), per(1))];
+        assert_eq!(RateLimiter::take_all(&both, at(0)), Ok(()));
+        for _ in 0..10 {
+            assert!(RateLimiter::take_all(&both, at(0)).is_err());
+        }
+        assert_eq!(wide.take(per(2), at(0)), Ok(()));
+        assert!(wide.take(per(2), at(0)).is_err());
+    }
+
+    #[test]
+    fn a_token_debt_is_not_forgiven() {
+        let pace = Pace::default();
+        assert_eq!(pace.take_tokens(100, per(6_000), at(0)), Ok(()));
+        pace.settle(100, 12_000, per(6_000));
+        let wait = pace.take_tokens(1, per(6_000), at(0)).unwrap_err();
+        assert_eq!(
+            wait.seconds(),
+            61,
+            "twice the minute's tokens are used: a minute until any are left"
+        );
+        assert!(pace.take_tokens(1, per(6_000), at(61_000)).is_ok());
+    }
+
+    #[test]
+    fn an_estimate_that_was_too_high_is_given_back() {
+        let pace = Pace::default();
+        assert_eq!(pace.take_tokens(6_000, per(6_000), at(0)), Ok(()));
+        assert!(pace.take_tokens(1, per(6_000), at(0)).is_err());
+        pace.settle(6_000, 10, per(6_000));
+        assert_eq!(pace.take_tokens(1, per(6_000), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn absurd_numbers_do_not_wrap_into_free_requests() {
+        let pace = Pace::default();
+        assert!(pace.take_tokens(u64::MAX, per(1), at(0)).is_ok());
+        assert!(pace.take_tokens(1, per(1), at(0)).is_err());
+        assert!(pace.take(per(u32::MAX), at(0)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_refuses_for_a_while_and_frees_nothing() {
+        let pace = Pace::default();
+        assert_eq!(pace.take(per(1), at(120_000)), Ok(()));
+        assert!(pace.take(per(1), at(0)).is_err());
+    }
+}
