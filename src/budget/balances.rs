@@ -1,55 +1,100 @@
-//! What has been spent, by budget and period: the opening state of a ledger, and what a journal folds into.
+//! What each budget had spent in each of its periods: how a ledger is opened, and what the journal folds to.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 
+use super::spec::BudgetId;
 use crate::domain::{Moment, Usd};
 
-/// A budget's stable natural key: `team/payments/month`. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BudgetId(Arc<str>);
-
-impl BudgetId {
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for BudgetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Spend by budget and start of period. Merging is adding, so a journal's records may be folded in any order.
+/// Spent amounts by budget and start of period. Sums stop at [`Usd::MAX`] and never wrap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Balances(BTreeMap<(BudgetId, Moment), Usd>);
+pub struct Balances {
+    spent: BTreeMap<BudgetId, BTreeMap<Moment, Usd>>,
+}
 
 impl Balances {
-    /// Adds to what was spent; held at [`Usd::MAX`], where too much is the safe side.
-    pub fn add(&mut self, budget: BudgetId, period: Moment, spent: Usd) {
-        let sum = self.0.entry((budget, period)).or_default();
-        *sum = sum.saturating_add(spent);
+    /// The periods kept per budget by [`Balances::prune`]: more than a year of days would never be looked at again.
+    pub const PERIODS: usize = 64;
+
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a charge.
+    pub fn add(&mut self, budget: BudgetId, start: Moment, amount: Usd) {
+        let periods = self.spent.entry(budget).or_default();
+        let spent = periods.entry(start).or_default();
+        *spent = spent.saturating_add(amount);
+    }
+
+    /// Puts the amount in place of what was known.
+    pub fn set(&mut self, budget: &BudgetId, start: Moment, amount: Usd) {
+        self.spent
+            .entry(budget.clone())
+            .or_default()
+            .insert(start, amount);
+    }
+
+    /// Adds every charge of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (budget, start, amount) in other.iter() {
+            self.add(budget.clone(), start, amount);
+        }
+    }
+
+    /// What the budget had spent in the period that began at `start`.
+    #[must_use]
+    pub fn spent(&self, budget: &BudgetId, start: Moment) -> Usd {
+        self.periods(budget)
+            .find(|(known, _)| *known == start)
+            .map_or(Usd::ZERO, |(_, spent)| spent)
+    }
+
+    /// The known periods of one budget, oldest first.
+    pub fn periods(&self, budget: &BudgetId) -> impl Iterator<Item = (Moment, Usd)> {
+        self.spent
+            .get(budget)
+            .into_iter()
+            .flatten()
+            .map(|(start, spent)| (*start, *spent))
+    }
+
+    /// Everything, by budget, oldest period first.
+    pub fn iter(&self) -> impl Iterator<Item = (&BudgetId, Moment, Usd)> {
+        self.spent.iter().flat_map(|(budget, periods)| {
+            periods
+                .iter()
+                .map(move |(start, spent)| (budget, *start, *spent))
+        })
+    }
+
+    /// How many amounts are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spent.values().map(BTreeMap::len).sum()
     }
 
     #[must_use]
-    pub fn spent(&self, budget: &BudgetId, period: Moment) -> Usd {
-        self.0
-            .get(&(budget.clone(), period))
-            .copied()
-            .unwrap_or(Usd::ZERO)
+    pub fn is_empty(&self) -> bool {
+        self.spent.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&BudgetId, Moment, Usd)> {
-        self.0
-            .iter()
-            .map(|((budget, period), spent)| (budget, *period, *spent))
+    /// Forgets all but the newest [`Balances::PERIODS`] periods of each budget.
+    pub fn prune(&mut self) {
+        for periods in self.spent.values_mut() {
+            while periods.len() > Self::PERIODS {
+                periods.pop_first();
+            }
+        }
+    }
+}
+
+impl FromIterator<(BudgetId, Moment, Usd)> for Balances {
+    fn from_iter<I: IntoIterator<Item = (BudgetId, Moment, Usd)>>(charges: I) -> Self {
+        let mut balances = Self::new();
+        for (budget, start, amount) in charges {
+            balances.add(budget, start, amount);
+        }
+        balances
     }
 }

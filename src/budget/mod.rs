@@ -1,5 +1,28 @@
-//! Budgets: what may be spent, by whom, in which period.
+//! Hard budgets: how much each owner may still spend, decided before a request leaves.
+//!
+//! A request reserves its worst case on every budget that covers it, all or none, and settles the actual cost later.
+//! Spent plus reserved never passes a hard cap. The engine knows neither clock nor store: it is handed moments, and in a
+//! fleet its allowances come from leases whose messages somebody else carries (`ledger_store`).
 
-pub mod balances;
+mod account;
+mod alerts;
+mod balances;
+mod ledger;
+mod period;
+mod pool;
+mod reservation;
+mod spec;
+mod sync;
+mod window;
 
-pub use balances::{Balances, BudgetId};
+pub use account::{BudgetView, CapReached, Cause};
+pub use alerts::{Event, EventKind};
+pub use balances::Balances;
+pub use ledger::{Adjustment, AmendError, Ledger};
+pub use period::Amendment;
+pub use reservation::{Reservation, Settled};
+pub use spec::{AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId};
+pub use window::{Span, UnknownZone, Window, Zone};
+
+#[cfg(test)]
+mod tests;

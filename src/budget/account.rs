@@ -1,0 +1,317 @@
+//! A budget as the callers' snapshots keep it: finds the period of a moment, and turns over at its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::alerts::EventQueue;
+use super::balances::Balances;
+use super::period::{Amendment, Lane, Opening, Period};
+use super::spec::{BudgetId, BudgetSpec, Scope};
+use super::window::{Span, Window};
+use crate::domain::{Moment, Usd};
+
+/// Periods kept with full counters when nothing is reserved in them: the current one and its neighbours.
+const KEPT_PERIODS: usize = 3;
+
+/// Why a budget refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The request does not fit under the cap.
+    Cap,
+    /// The cap may have room, but this node's lease has none, and the store does not answer.
+    StoreAway,
+}
+
+/// The budget that a request does not fit under.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("budget {budget} has {spent} spent and {held} reserved of {limit}")]
+pub struct CapReached {
+    pub budget: BudgetId,
+    pub limit: Usd,
+    pub spent: Usd,
+    pub held: Usd,
+    /// When the budget starts anew; `None`: never.
+    pub resets: Option<Moment>,
+    pub cause: Cause,
+}
+
+/// How a budget stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetView {
+    pub id: BudgetId,
+    pub scope: Scope,
+    pub window: Window,
+    /// The limit of this period, with what was granted on top.
+    pub limit: Usd,
+    pub spent: Usd,
+    /// Reserved by requests in flight.
+    pub held: Usd,
+    pub left: Usd,
+    /// When the period began.
+    pub since: Moment,
+    /// When it ends; `None`: never.
+    pub resets: Option<Moment>,
+}
+
+/// What all accounts of a ledger share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Spent in periods that have no counters: from before the start, and of periods put away.
+    pub balances: Mutex<Balances>,
+    pub events: Arc<EventQueue>,
+    /// Shards of a budget that many callers share.
+    pub shards: usize,
+}
+
+/// A period with its lanes, as the way of a request uses it.
+#[derive(Debug)]
+struct Active {
+    period: Arc<Period>,
+    lanes: Box<[Arc<Lane>]>,
+}
+
+/// The live counters of one budget. The ledger gives the same account for the same id.
+#[derive(Debug)]
+pub struct Account {
+    id: BudgetId,
+    spec: ArcSwap<BudgetSpec>,
+    current: ArcSwap<Active>,
+    /// All periods with counters, by start; also the lock under which periods come and go.
+    periods: Mutex<BTreeMap<Moment, Arc<Active>>>,
+    shared: Arc<Shared>,
+}
+
+impl Account {
+    /// The counters start in 1970; the first reservation turns them over.
+    pub(super) fn new(spec: &BudgetSpec, shared: Arc<Shared>) -> Self {
+        let span = Span::containing(spec.window, &spec.zone, Moment::default());
+        let first = Arc::new(Active::open(spec, span, &shared, &BTreeMap::new()));
+        Self {
+            id: spec.id.clone(),
+            spec: ArcSwap::from_pointee(spec.clone()),
+            current: ArcSwap::new(Arc::clone(&first)),
+            periods: Mutex::new(BTreeMap::from([(span.start, first)])),
+            shared,
+        }
+    }
+
+    pub fn id(&self) -> &BudgetId {
+        &self.id
+    }
+
+    /// The budget as last configured.
+    pub fn spec(&self) -> Arc<BudgetSpec> {
+        self.spec.load_full()
+    }
+
+    /// How the budget stands in the period of `now`.
+    pub fn view(&self, now: Moment) -> BudgetView {
+        let spec = self.spec();
+        let active = self.active(now);
+        let position = active.period.position();
+        BudgetView {
+            id: self.id.clone(),
+            scope: spec.scope.clone(),
+            window: spec.window,
+            limit: position.limit,
+            spent: position.spent,
+            held: position.held,
+            left: position.left,
+            since: active.period.span.start,
+            resets: active.period.span.end,
+        }
+    }
+
+    /// Reserves `amount` in the period of `now`, on the shard that `thread` prefers.
+    pub(super) fn take(
+        &self,
+        thread: usize,
+        amount: Usd,
+        now: Moment,
+    ) -> Result<Arc<Lane>, CapReached> {
+        let current = self.current.load();
+        if current.period.span.contains(now) {
+            return current.take(thread, amount);
+        }
+        drop(current);
+        self.active(now).take(thread, amount)
+    }
+
+    /// Follows a changed specification; counters stay. A changed zone counts from the next period on.
+    pub(super) fn follow(&self, spec: &BudgetSpec) {
+        let periods = self.periods();
+        if *self.spec.load_full() == *spec {
+            return;
+        }
+        self.spec.store(Arc::new(spec.clone()));
+        for active in periods.values() {
+            active.period.follow(spec);
+        }
+    }
+
+    /// Applies an operator's change to the period of `now` and returns what it changed to.
+    pub(super) fn amend<E>(
+        &self,
+        now: Moment,
+        change: impl FnOnce(Amendment, Usd) -> Result<Amendment, E>,
+    ) -> Result<Amendment, E> {
+        let active = self.active(now);
+        let _alone = self.periods();
+        let period = &active.period;
+        let amendment = change(period.amendment(), period.position().spent)?;
+        period.amend(amendment);
+        Ok(amendment)
+    }
+
+    /// Puts what was spent in each period with counters into `balances`.
+    pub(super) fn fold_into(&self, balances: &mut Balances) {
+        for active in self.periods().values() {
+            let spent = active.period.own_spent();
+            if spent > Usd::ZERO {
+                balances.set(&self.id, active.period.span.start, spent);
+            }
+        }
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        let periods = self.periods();
+        periods.values().map(|active| active.period.refused()).sum()
+    }
+
+    /// The counters of the period of `now`: the current ones, or found, or made.
+    fn active(&self, now: Moment) -> Arc<Active> {
+        let current = self.current.load_full();
+        if current.period.span.contains(now) {
+            return current;
+        }
+        let mut periods = self.periods();
+        let spec = self.spec.load_full();
+        let known = periods
+            .values()
+            .rev()
+            .find(|active| active.period.span.contains(now));
+        if let Some(active) = known {
+            return Arc::clone(active);
+        }
+        let span = Span::containing(spec.window, &spec.zone, now);
+        let active = Arc::new(Active::open(&spec, span, &self.shared, &periods));
+        periods.insert(span.start, Arc::clone(&active));
+        if span.start > self.current.load().period.span.start {
+            self.current.store(Arc::clone(&active));
+        }
+        self.put_away(&mut periods);
+        active
+    }
+
+    /// Folds the oldest periods that nobody uses into the balances.
+    fn put_away(&self, periods: &mut BTreeMap<Moment, Arc<Active>>) {
+        let current = self.current.load().period.span.start;
+        let spare = periods.len().saturating_sub(KEPT_PERIODS);
+        let unused: Vec<Moment> = periods
+            .iter()
+            .filter(|(start, active)| **start != current && active.is_unused())
+            .map(|(start, _)| *start)
+            .take(spare)
+            .collect();
+        let mut balances = self.shared.balances();
+        for start in unused {
+            if let Some(active) = periods.remove(&start) {
+                balances.set(&self.id, start, active.period.own_spent());
+            }
+        }
+    }
+
+    fn periods(&self) -> MutexGuard<'_, BTreeMap<Moment, Arc<Active>>> {
+        self.periods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Active {
+    fn open(
+        spec: &BudgetSpec,
+        span: Span,
+        shared: &Shared,
+        live: &BTreeMap<Moment, Arc<Active>>,
+    ) -> Self {
+        let shards = match spec.scope {
+            Scope::Organisation(_) | Scope::Team(_) => shared.shards,
+            Scope::User { .. } | Scope::Key(_) | Scope::Session { .. } => 1,
+        };
+        let opening = opening(spec, span, shared, live);
+        let period = Arc::new(Period::new(
+            spec,
+            span,
+            opening,
+            Amendment::default(),
+            shards,
+            Arc::clone(&shared.events),
+        ));
+        let lanes = (0..shards)
+            .map(|shard| {
+                Arc::new(Lane {
+                    id: spec.id.detached(),
+                    shard,
+                    period: Arc::clone(&period),
+                })
+            })
+            .collect();
+        Self { period, lanes }
+    }
+
+    fn take(&self, thread: usize, amount: Usd) -> Result<Arc<Lane>, CapReached> {
+        let lane = &self.lanes[thread % self.lanes.len()];
+        if self.period.take(lane.shard, amount) {
+            return Ok(Arc::clone(lane));
+        }
+        let position = self.period.position();
+        Err(CapReached {
+            budget: self.period.id.clone(),
+            limit: position.limit,
+            spent: position.spent,
+            held: position.held,
+            resets: self.period.span.end,
+            cause: Cause::Cap,
+        })
+    }
+
+    /// Whether nobody but the map holds this period, and nothing is reserved in it.
+    fn is_unused(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
+            && self.lanes.iter().all(|lane| Arc::strong_count(lane) == 1)
+            && self.period.is_idle()
+    }
+}
+
+/// What was spent before these counters: in this very period, and in one that mostly overlaps it under another zone. A
+/// changed zone moves a period by hours; without the second part that would be a fresh budget.
+fn opening(
+    spec: &BudgetSpec,
+    span: Span,
+    shared: &Shared,
+    live: &BTreeMap<Moment, Arc<Active>>,
+) -> Opening {
+    let mut known = Balances::new();
+    for (start, spent) in shared.balances().periods(&spec.id) {
+        known.set(&spec.id, start, spent);
+    }
+    for (start, active) in live {
+        known.set(&spec.id, *start, active.period.own_spent());
+    }
+    let half = span.end.map_or(0, |end| end.micros() - span.start.micros()) / 2;
+    let near = |start: Moment| (start.micros() - span.start.micros()).abs() < half;
+    Opening {
+        own: known.spent(&spec.id, span.start),
+        carried: known
+            .periods(&spec.id)
+            .filter(|(start, _)| *start != span.start && near(*start))
+            .fold(Usd::ZERO, |sum, (_, spent)| sum.saturating_add(spent)),
+    }
+}
+
+impl Shared {
+    pub fn balances(&self) -> MutexGuard<'_, Balances> {
+        self.balances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,199 @@
+//! All budgets of this process: gives accounts, reserves over several at once, and says what was spent.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::account::{Account, BudgetView, CapReached, Shared};
+use super::alerts::{Event, EventQueue};
+use super::balances::Balances;
+use super::period::Amendment;
+use super::reservation::Reservation;
+use super::spec::{BudgetId, BudgetSpec};
+use crate::domain::{Moment, Usd};
+
+/// Shards of a budget that many callers share: cores beyond this many meet on a cache line.
+const SHARDS: usize = 16;
+
+/// An operator's correction of what a budget has spent in the current period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// Counts this as spent too.
+    Charge(Usd),
+    /// Takes this off what is spent.
+    Credit(Usd),
+}
+
+/// Why an operator's change was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmendError {
+    #[error("no such budget")]
+    Unknown,
+    #[error("more than the {spent} that are spent")]
+    MoreThanSpent { spent: Usd },
+    #[error("larger than any amount that can be kept")]
+    TooLarge,
+}
+
+/// The ledger. One per process; shared by reference.
+#[derive(Debug)]
+pub struct Ledger {
+    accounts: Mutex<BTreeMap<BudgetId, Arc<Account>>>,
+    shared: Arc<Shared>,
+}
+
+impl Ledger {
+    /// A ledger that goes on from what was spent before.
+    #[must_use]
+    pub fn new(opening: Balances) -> Self {
+        Self {
+            accounts: Mutex::default(),
+            shared: Arc::new(Shared {
+                balances: Mutex::new(opening),
+                events: Arc::new(EventQueue::default()),
+                shards: SHARDS,
+            }),
+        }
+    }
+
+    /// The account of this budget: the same counters for the same id; a changed limit counts at once.
+    pub fn account(&self, spec: &BudgetSpec) -> Arc<Account> {
+        let mut accounts = self.accounts();
+        if let Some(account) = accounts.get(&spec.id) {
+            account.follow(spec);
+            return Arc::clone(account);
+        }
+        let account = Arc::new(Account::new(spec, Arc::clone(&self.shared)));
+        accounts.insert(spec.id.clone(), Arc::clone(&account));
+        account
+    }
+
+    /// Reserves `amount` on every account, or on none. An account named twice is charged twice.
+    ///
+    /// # Errors
+    /// The first budget, in the order given, that the amount does not fit under.
+    pub fn reserve(
+        &self,
+        accounts: &[Arc<Account>],
+        amount: Usd,
+        now: Moment,
+    ) -> Result<Reservation, CapReached> {
+        Reservation::take(accounts, this_thread(), amount, now)
+    }
+
+    /// Raises the cap of one budget for the period of `now`; returns all that was granted in it.
+    ///
+    /// # Errors
+    /// When there is no such budget, or the sum cannot be kept.
+    pub fn grant(&self, id: &BudgetId, amount: Usd, now: Moment) -> Result<Usd, AmendError> {
+        let account = self.find(id).ok_or(AmendError::Unknown)?;
+        let amended = account.amend(now, |so_far, _| {
+            let granted = so_far.granted.checked_add(amount);
+            Ok(Amendment {
+                granted: granted.ok_or(AmendError::TooLarge)?,
+                ..so_far
+            })
+        })?;
+        Ok(amended.granted)
+    }
+
+    /// Corrects what one budget has spent in the period of `now`.
+    ///
+    /// # Errors
+    /// When there is no such budget, a credit is larger than what is spent, or the sum cannot be kept.
+    pub fn adjust(
+        &self,
+        id: &BudgetId,
+        adjustment: Adjustment,
+        now: Moment,
+    ) -> Result<(), AmendError> {
+        let account = self.find(id).ok_or(AmendError::Unknown)?;
+        account.amend(now, |so_far, spent| match adjustment {
+            Adjustment::Charge(amount) => Ok(Amendment {
+                charged: so_far
+                    .charged
+                    .checked_add(amount)
+                    .ok_or(AmendError::TooLarge)?,
+                ..so_far
+            }),
+            Adjustment::Credit(amount) if amount > spent => {
+                Err(AmendError::MoreThanSpent { spent })
+            }
+            Adjustment::Credit(amount) => Ok(Amendment {
+                credited: so_far
+                    .credited
+                    .checked_add(amount)
+                    .ok_or(AmendError::TooLarge)?,
+                ..so_far
+            }),
+        })?;
+        Ok(())
+    }
+
+    /// The account of a known budget.
+    pub fn find(&self, id: &BudgetId) -> Option<Arc<Account>> {
+        self.accounts().get(id).cloned()
+    }
+
+    /// How every budget stands, by id.
+    pub fn views(&self, now: Moment) -> Vec<BudgetView> {
+        let accounts: Vec<_> = self.accounts().values().cloned().collect();
+        accounts.iter().map(|account| account.view(now)).collect()
+    }
+
+    /// All that was spent, by budget and period: what was known at the start and what was settled since.
+    pub fn balances(&self) -> Balances {
+        let accounts: Vec<_> = self.accounts().values().cloned().collect();
+        let mut balances = self.shared.balances().clone();
+        for account in accounts {
+            account.fold_into(&mut balances);
+        }
+        balances
+    }
+
+    /// What happened since the last call; each thing once.
+    pub fn events(&self) -> Vec<Event> {
+        self.shared.events.drain()
+    }
+
+    /// Events lost because nobody fetched them in time.
+    pub fn events_dropped(&self) -> u64 {
+        self.shared.events.dropped()
+    }
+
+    /// Requests refused in the periods that still have counters.
+    pub fn refused(&self) -> u64 {
+        let accounts = self.accounts();
+        accounts.values().map(|account| account.refused()).sum()
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<BudgetId, Arc<Account>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number that differs between threads that run at the same time, mostly: which shard to try first.
+fn this_thread() -> usize {
+    let mut number = ThreadNumber(0);
+    std::thread::current().id().hash(&mut number);
+    usize::try_from(number.0).unwrap_or(0)
+}
+
+/// Takes the number out of a `ThreadId`, which gives it to hashers only. Ids count up, so their low bits spread evenly.
+struct ThreadNumber(u64);
+
+impl Hasher for ThreadNumber {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
