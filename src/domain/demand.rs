@@ -26,6 +26,9 @@ pub struct Demand {
     pub cache_writes: CacheWrites,
     /// Whether audio may come out, at its own price.
     pub audio_output: bool,
+    /// The most times that the provider may call a tool by itself and read the conversation again with the result, all kinds
+    /// together; `None` where unbounded.
+    pub server_calls: Option<u32>,
     /// The most calls of the provider's web search that it allows; `None` where unbounded.
     pub web_searches: Option<u32>,
     /// The most calls of file search and other tools billed by the call; `None` where unbounded.

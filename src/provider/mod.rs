@@ -4,6 +4,7 @@
 //! a connection.
 
 pub mod ask;
+pub mod json;
 pub mod meter;
 pub mod refusal;
 pub mod route;
