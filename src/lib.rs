@@ -10,3 +10,4 @@ pub mod identity;
 pub mod policy;
 pub mod pricing;
 pub mod provider;
+pub mod scan;

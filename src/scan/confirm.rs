@@ -1,0 +1,185 @@
+//! From "a match ends here" to a finding's exact place: one rule's regular expression on a small window, then what the
+//! secret's format allows to check.
+
+use std::ops::Range;
+
+use memchr::{memchr, memrchr};
+
+use super::decode::events::CUT;
+use super::engine::Hit;
+use super::rule::Rule;
+
+/// Bytes before a hit that a match without bound may begin in, and after it that it may go on for.
+const REACH: usize = 16 << 10;
+/// Bytes searched for an unbounded match that a keyword announces.
+const KEYWORD_REACH: usize = 512;
+/// Bytes on each side of the secret that a validator sees.
+const CONTEXT: usize = 64;
+
+/// A confirmed secret in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Index of the rule in the set.
+    pub rule: usize,
+    /// The secret's bytes in the text.
+    pub secret: Range<usize>,
+}
+
+/// Finds every match of an anchored rule that a hit tells of. `resume` is where this rule's last match ended.
+pub fn pattern(
+    (index, rule): (usize, &Rule),
+    hit: Hit,
+    text: &[u8],
+    resume: &mut usize,
+    found: &mut Vec<Confirmed>,
+) {
+    let (first, last) = (hit.first as usize, hit.last as usize);
+    if last <= *resume {
+        return;
+    }
+    let (leaf_start, leaf_end) = leaf_around(text, first);
+    let reach = rule.longest.unwrap_or(REACH).min(REACH);
+    let start = first.saturating_sub(reach).max(leaf_start).max(*resume);
+    let end = leaf_end.min(last.saturating_add(reach));
+    let window = text.get(leaf_start..end).unwrap_or_default();
+    search(rule, window, start - leaf_start, |whole, secret| {
+        if leaf_start + whole.start >= last {
+            return false;
+        }
+        *resume = leaf_start + whole.end;
+        if accepts(rule, window, secret.clone()) {
+            let secret = leaf_start + secret.start..leaf_start + secret.end;
+            found.push(Confirmed {
+                rule: index,
+                secret,
+            });
+        }
+        *resume < last
+    });
+}
+
+/// Finds the matches of a rule that follow a keyword ending at `hit`. Unlike an anchored match, one may stand in the leaf
+/// after the keyword's: `"HEROKU_API_KEY": "…"`.
+pub fn keyword(
+    (index, rule): (usize, &Rule),
+    hit: Hit,
+    text: &[u8],
+    resume: &mut usize,
+    found: &mut Vec<Confirmed>,
+) {
+    let after = hit.first as usize;
+    let latest = after.saturating_add(rule.distance);
+    let reach = rule.longest.unwrap_or(KEYWORD_REACH).min(KEYWORD_REACH);
+    let end = text
+        .len()
+        .min(latest.saturating_add(reach).saturating_add(1));
+    let window = text.get(..end).unwrap_or_default();
+    search(
+        rule,
+        window,
+        after.max(*resume).min(end),
+        |whole, secret| {
+            if whole.start > latest {
+                return false;
+            }
+            *resume = whole.end;
+            let matched = window.get(whole).unwrap_or_default();
+            if memchr(CUT, matched).is_none() && accepts(rule, window, secret.clone()) {
+                found.push(Confirmed {
+                    rule: index,
+                    secret,
+                });
+            }
+            true
+        },
+    );
+}
+
+/// Calls `each` with the ranges of every match and of the secret in it, until it says no.
+fn search(
+    rule: &Rule,
+    window: &[u8],
+    start: usize,
+    mut each: impl FnMut(Range<usize>, Range<usize>) -> bool,
+) {
+    let mut at = start;
+    while at <= window.len() {
+        let (whole, secret) = if rule.group == 0 {
+            let Some(found) = rule.regex.find_at(window, at) else {
+                return;
+            };
+            (found.range(), found.range())
+        } else {
+            let Some(captures) = rule.regex.captures_at(window, at) else {
+                return;
+            };
+            let Some(whole) = captures.get(0).map(|group| group.range()) else {
+                return;
+            };
+            let secret = captures.get(rule.group).map(|group| group.range());
+            (whole.clone(), secret.unwrap_or(whole))
+        };
+        at = whole.end.max(at + 1);
+        if !each(whole, secret) {
+            return;
+        }
+    }
+}
+
+/// The leaf that the byte before `at` lies in, with the line breaks that [`super::decode::events::LEAF_END`] puts around it.
+fn leaf_around(text: &[u8], at: usize) -> (usize, usize) {
+    let inside = at.saturating_sub(1);
+    let (before, after) = text.split_at_checked(inside).unwrap_or((text, &[]));
+    let near = before.len().saturating_sub(2 * REACH);
+    let start = memrchr(CUT, before.get(near..).unwrap_or_default());
+    let start = start.map_or(near, |cut| near + cut + 1);
+    let reach = after.get(..after.len().min(2 * REACH)).unwrap_or_default();
+    let end = memchr(CUT, reach).map_or(inside + reach.len(), |cut| inside + cut);
+    (start, end)
+}
+
+fn accepts(rule: &Rule, window: &[u8], secret: Range<usize>) -> bool {
+    let bytes = window.get(secret.clone()).unwrap_or_default();
+    if bytes.is_empty() || rule.entropy.is_some_and(|least| entropy(bytes) < least) {
+        return false;
+    }
+    let context = secret.start.saturating_sub(CONTEXT)..(secret.end + CONTEXT).min(window.len());
+    let _context = window.get(context).unwrap_or_default();
+    true
+}
+
+/// Shannon entropy in bits per byte.
+pub fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0u32; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let length = u32::try_from(bytes.len()).map_or(f64::from(u32::MAX), f64::from);
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| {
+            let share = f64::from(*count) / length;
+            -share * share.log2()
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_counts_bits() {
+        assert!(entropy(b"aaaa").abs() < 1e-9);
+        assert!((entropy(b"abcd") - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_leaf_ends_at_the_cut() {
+        let text = b"\xFF\nabc\n\xFF\ndef\n\xFF\n";
+        assert_eq!(leaf_around(text, 4), (1, 6));
+        assert_eq!(leaf_around(text, 10), (7, 12));
+        assert_eq!(leaf_around(b"abc", 3), (0, 3));
+    }
+}

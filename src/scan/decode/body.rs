@@ -1,0 +1,95 @@
+//! The first text of a body, by its content type.
+
+use super::events::{Append, Events, Role};
+use super::json;
+use crate::scan::finding::{Layer, Undecodable};
+
+/// How a body's bytes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    /// Several JSON texts, one after another.
+    JsonLines,
+    /// As it is: plain text, multipart, anything unknown.
+    Text,
+}
+
+impl Format {
+    /// By the declared type; where there is none, by the first byte. The second part tells whether it was declared, so that
+    /// a failure to read it is a fault of the body.
+    pub fn of(content_type: Option<&str>, body: &[u8]) -> (Self, bool) {
+        let Some(declared) = content_type else {
+            let first = body.iter().find(|b| !b.is_ascii_whitespace());
+            let json = matches!(first, Some(b'{' | b'['));
+            return (if json { Self::JsonLines } else { Self::Text }, false);
+        };
+        let essence = declared.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        let format =
+            if is("application/x-ndjson") || is("application/jsonl") || is("application/jsonlines")
+            {
+                Self::JsonLines
+            } else if is("application/json") || is("text/json") || ends_with_json(essence) {
+                Self::Json
+            } else {
+                Self::Text
+            };
+        (format, true)
+    }
+
+    /// The coding that its leaves went through.
+    pub const fn layer(self) -> Option<Layer> {
+        match self {
+            Self::Json | Self::JsonLines => Some(Layer::Json),
+            Self::Text => None,
+        }
+    }
+}
+
+/// `application/vnd.api+json`
+fn ends_with_json(essence: &str) -> bool {
+    let suffix = essence
+        .len()
+        .checked_sub(5)
+        .and_then(|at| essence.get(at..));
+    suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
+}
+
+/// Reads a body; whatever cannot be read as its format is handed out as it is.
+pub fn read<E: Events>(
+    format: Format,
+    body: &[u8],
+    depth: usize,
+    events: &mut E,
+) -> Option<Undecodable> {
+    let stopped = match format {
+        Format::Json => json::walk(body, false, depth, events).err(),
+        Format::JsonLines => json::walk(body, true, depth, events).err(),
+        Format::Text => {
+            raw(body, 0, events);
+            None
+        }
+    };
+    let stopped = stopped?;
+    raw(body, stopped.at, events);
+    Some(stopped.why)
+}
+
+/// Hands out everything from `at` on as one leaf.
+fn raw<E: Events>(body: &[u8], at: usize, events: &mut E) {
+    if at < body.len() {
+        events.start(Role::Value, at);
+        events.plain(at..body.len());
+        events.end(Role::Value, body.len());
+    }
+}
+
+/// Appends the text of a body.
+pub fn append(
+    format: Format,
+    body: &[u8],
+    depth: usize,
+    text: &mut Vec<u8>,
+) -> Option<Undecodable> {
+    read(format, body, depth, &mut Append { source: body, text })
+}

@@ -1,0 +1,98 @@
+//! Single backslash escapes.
+
+/// What one escape means, and how many bytes it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escape {
+    bytes: [u8; 4],
+    length: usize,
+    pub taken: usize,
+}
+
+impl Escape {
+    const fn byte(byte: u8, taken: usize) -> Self {
+        Self {
+            bytes: [byte, 0, 0, 0],
+            length: 1,
+            taken,
+        }
+    }
+
+    fn character(character: char, taken: usize) -> Self {
+        let mut bytes = [0; 4];
+        let length = character.encode_utf8(&mut bytes).len();
+        Self {
+            bytes,
+            length,
+            taken,
+        }
+    }
+
+    pub fn text(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// The JSON escape whose backslash is at `at`; `None` where JSON has no such escape. Half a surrogate pair reads as U+FFFD.
+pub fn json(text: &[u8], at: usize) -> Option<Escape> {
+    let byte = match text.get(at + 1)? {
+        b'n' => b'\n',
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'/' => b'/',
+        b'b' => 8,
+        b'f' => 12,
+        b'u' => return unicode(text, at),
+        _ => return None,
+    };
+    Some(Escape::byte(byte, 2))
+}
+
+/// `\uXXXX`, or a pair of them that makes one character.
+fn unicode(text: &[u8], at: usize) -> Option<Escape> {
+    let first = hex(text.get(at + 2..at + 6)?)?;
+    if let Some(character) = char::from_u32(first) {
+        return Some(Escape::character(character, 6));
+    }
+    let second = match text.get(at + 6..at + 8) {
+        Some(b"\\u") => text.get(at + 8..at + 12).and_then(hex),
+        _ => None,
+    };
+    if let Some(second @ 0xDC00..=0xDFFF) = second
+        && (0xD800..0xDC00).contains(&first)
+    {
+        let code = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+        return char::from_u32(code).map(|character| Escape::character(character, 12));
+    }
+    Some(Escape::character(char::REPLACEMENT_CHARACTER, 6))
+}
+
+/// The number that these hexadecimal digits write.
+pub fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0u32, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        number.checked_mul(16)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<(String, usize)> {
+        let one = json(text.as_bytes(), 0)?;
+        Some((String::from_utf8(one.text().to_vec()).unwrap(), one.taken))
+    }
+
+    #[test]
+    fn escapes_read_as_json_says() {
+        assert_eq!(read(r"\n").unwrap(), ("\n".into(), 2));
+        assert_eq!(read(r"\u0041b").unwrap(), ("A".into(), 6));
+        assert_eq!(read(r"\ud83d\ude00").unwrap(), ("😀".into(), 12));
+        assert_eq!(read(r"\ud83d\u0041").unwrap(), ("\u{fffd}".into(), 6));
+        assert_eq!(read(r"\u00g1"), None);
+        assert_eq!(read(r"\x41"), None);
+        assert_eq!(read("\\"), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! The scan engine: finds secrets and personal data in request bodies, wherever a body hides them.
+//!
+//! Decode, match once, confirm. A [`RuleSet`] comes from rule files, [`KnownValues`] from the operator; together they make
+//! a [`Scanner`], which any number of workers share, each with its own [`Workspace`]. A [`Report`] names places and
+//! fingerprints and holds no byte of what was found.
+//!
+//! This module does not read files, know teams' actions or decide what becomes of a finding.
+
+mod confirm;
+mod decode;
+mod engine;
+mod finding;
+mod known;
+mod parse;
+mod report;
+mod rule;
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+pub use engine::BuildError;
+pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};
+pub use known::KnownValues;
+pub use parse::{RuleFault, RuleFile};
+pub use rule::{Family, Rule, RuleSet};
+pub use scanner::{Body, Limits, Scanner, Workspace};

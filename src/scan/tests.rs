@@ -1,0 +1,130 @@
+//! Whole scans, with rules of their own.
+
+use super::*;
+use crate::domain::Secret;
+
+const RULES: &str = r#"
+[[rule]]
+id = "acme-key"
+category = "acme_key"
+description = "Acme key"
+pattern = '\bacme_(?P<secret>[a-z0-9]{12,40})\b'
+
+[[rule]]
+id = "heron-key"
+category = "heron_key"
+family = "context"
+description = "Heron key"
+pattern = '\b[a-f0-9]{32}\b'
+keywords = ["heron"]
+entropy = 2.5
+"#;
+
+pub(super) fn scanner(rules: &str) -> Scanner {
+    let file = RuleFile {
+        name: "test.toml",
+        text: rules,
+    };
+    let rules = RuleSet::parse(&[file], &Family::ALL).unwrap();
+    Scanner::build(
+        rules,
+        KnownValues::new(),
+        &Secret::new([7; 32]),
+        Limits::default(),
+    )
+    .unwrap()
+}
+
+pub(super) fn scan(scanner: &Scanner, body: &str) -> Report {
+    let json = body.starts_with(['{', '[']);
+    let body = Body {
+        bytes: body.as_bytes(),
+        content_type: Some(if json {
+            "application/json"
+        } else {
+            "text/plain"
+        }),
+        content_encoding: None,
+    };
+    scanner.scan(&mut scanner.workspace(), body, None)
+}
+
+/// `path=bytes of the span` of each finding.
+fn seen(body: &str) -> Vec<String> {
+    let report = scan(&scanner(RULES), body);
+    assert_eq!(report.undecodable, None);
+    let show = |f: &Finding| format!("{}={}", f.path, &body[f.span.clone().unwrap()]);
+    report.findings.iter().map(show).collect()
+}
+
+#[test]
+fn a_secret_after_an_escaped_newline_is_seen_and_its_span_is_exact() {
+    let body = r#"{"messages":[{"content":"no"},{"content":[{"text":"creds:\nacme_0123456789abcdef\tx"}]}]}"#;
+    assert_eq!(
+        seen(body),
+        ["$.messages[1].content[0].text=0123456789abcdef"]
+    );
+}
+
+#[test]
+fn escapes_inside_a_secret_belong_to_its_span() {
+    let body = r#"["x","acme_01234\u0035\u00366789abcdef"]"#;
+    assert_eq!(seen(body), [r"$[1]=01234\u0035\u00366789abcdef"]);
+}
+
+#[test]
+fn a_keyword_in_a_key_announces_the_value() {
+    let body = r#"{"heron_key":"0123456789abcdef0123456789abcdef"}"#;
+    assert_eq!(seen(body), ["$.heron_key=0123456789abcdef0123456789abcdef"]);
+    assert_eq!(seen(&body.replace("heron", "egret")), Vec::<String>::new());
+    assert_eq!(
+        seen(&body.replace(|c: char| c.is_ascii_digit(), "a")).len(),
+        0
+    );
+}
+
+#[test]
+fn plain_text_is_scanned_as_it_is() {
+    assert_eq!(
+        seen("x=acme_0123456789ab, acme_ba9876543210"),
+        ["$=0123456789ab", "$=ba9876543210"]
+    );
+}
+
+#[test]
+fn a_path_never_shows_a_secret() {
+    let body = r#"{"acme_0123456789abcdef":{"x":"acme_0123456789abcdee"}}"#;
+    assert_eq!(
+        seen(body),
+        ["$[*]=0123456789abcdef", "$[*].x=0123456789abcdee"]
+    );
+}
+
+#[test]
+fn what_is_not_json_is_said_and_scanned_raw() {
+    let report = scan(&scanner(RULES), r#"{"a": acme_0123456789abcdef}"#);
+    assert_eq!(report.undecodable, Some(Undecodable::BadJson { at: 6 }));
+    assert_eq!(report.findings[0].span, Some(11..27));
+}
+
+#[test]
+fn an_allowed_fingerprint_is_no_finding() {
+    let body = r#"["acme_0123456789abcdef"]"#;
+    let print = scan(&scanner(RULES), body).findings[0].fingerprint;
+    let rules = format!("allow = [\"{print}\"]\n{RULES}");
+    assert_eq!(scan(&scanner(&rules), body).findings, []);
+}
+
+#[test]
+fn a_workspace_serves_any_scanner() {
+    let (one, two) = (scanner(RULES), scanner(&RULES.replace("acme_", "apex_")));
+    let mut workspace = one.workspace();
+    let body = Body {
+        bytes: b"apex_0123456789abcdef",
+        content_type: None,
+        content_encoding: None,
+    };
+    assert_eq!(one.scan(&mut workspace, body, None).findings.len(), 0);
+    assert_eq!(two.scan(&mut workspace, body, None).findings.len(), 1);
+    assert_eq!(one.scan(&mut workspace, body, None).findings.len(), 0);
+}
