@@ -8,6 +8,7 @@ use memchr::{memchr, memrchr};
 use super::decode::events::CUT;
 use super::engine::Hit;
 use super::rule::Rule;
+use super::validate::shannon;
 
 /// Bytes before a hit that a match without bound may begin in, and after it that it may go on for.
 const REACH: usize = 16 << 10;
@@ -140,40 +141,18 @@ fn leaf_around(text: &[u8], at: usize) -> (usize, usize) {
 
 fn accepts(rule: &Rule, window: &[u8], secret: Range<usize>) -> bool {
     let bytes = window.get(secret.clone()).unwrap_or_default();
-    if bytes.is_empty() || rule.entropy.is_some_and(|least| entropy(bytes) < least) {
+    if bytes.is_empty() || rule.entropy.is_some_and(|least| shannon(bytes) < least) {
         return false;
     }
     let context = secret.start.saturating_sub(CONTEXT)..(secret.end + CONTEXT).min(window.len());
-    let _context = window.get(context).unwrap_or_default();
-    true
-}
-
-/// Shannon entropy in bits per byte.
-pub fn entropy(bytes: &[u8]) -> f64 {
-    let mut counts = [0u32; 256];
-    for byte in bytes {
-        counts[usize::from(*byte)] += 1;
-    }
-    let length = u32::try_from(bytes.len()).map_or(f64::from(u32::MAX), f64::from);
-    counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| {
-            let share = f64::from(*count) / length;
-            -share * share.log2()
-        })
-        .sum()
+    let context = window.get(context).unwrap_or_default();
+    let mut validators = rule.validators.iter();
+    validators.all(|validator| validator.accepts(bytes, context))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn entropy_counts_bits() {
-        assert!(entropy(b"aaaa").abs() < 1e-9);
-        assert!((entropy(b"abcd") - 2.0).abs() < 1e-9);
-    }
 
     #[test]
     fn a_leaf_ends_at_the_cut() {

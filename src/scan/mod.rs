@@ -9,6 +9,7 @@
 mod confirm;
 mod decode;
 mod engine;
+pub mod examples;
 mod finding;
 mod known;
 mod parse;
@@ -17,6 +18,7 @@ mod rule;
 mod scanner;
 #[cfg(test)]
 mod tests;
+pub mod validate;
 
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};

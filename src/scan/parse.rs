@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use self::fields::{Fields, Notes};
 use super::finding::{Fingerprint, RuleId};
 use super::rule::{Family, Rule, RuleSet};
+use super::validate::Validator;
 use crate::domain::Category;
 
 /// Bytes between a keyword and its match, where a rule does not say.
@@ -178,6 +179,7 @@ fn one(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
     check_names(notes, id.as_ref(), category.as_ref());
     let family = family_of(notes, family);
     let keywords = lower_keywords(notes, keywords);
+    let validators = known_validators(notes, validators);
     let compiled = pattern.and_then(|(pattern, span)| compile(notes, pattern, span));
     if notes.count() > faults_before {
         return None;
@@ -206,7 +208,7 @@ fn one(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
         group: compiled.group,
         keywords,
         distance,
-        validators: validators.into_iter().map(|(text, _)| text).collect(),
+        validators,
         entropy,
         longest: compiled.longest,
         anchored: compiled.anchored,
@@ -250,6 +252,17 @@ fn check_names(
             "a category is 1 to 40 lower-case letters, digits and `_`",
         );
     }
+}
+
+fn known_validators(notes: &mut Notes<'_>, names: Vec<(String, Range<usize>)>) -> Vec<Validator> {
+    let mut known = Vec::new();
+    for (name, span) in names {
+        match Validator::by_name(&name) {
+            Some(validator) => known.push(validator),
+            None => notes.fault(span, &format!("there is no validator `{name}`")),
+        }
+    }
+    known
 }
 
 fn lower_keywords(notes: &mut Notes<'_>, keywords: Vec<(String, Range<usize>)>) -> Vec<String> {

@@ -7,6 +7,7 @@ use regex::bytes::Regex;
 
 use super::finding::{Fingerprint, RuleId};
 use super::parse::{self, RuleFault, RuleFile};
+use super::validate::Validator;
 use crate::domain::Category;
 
 /// Which rules an operator wants: `scan.families` in the configuration.
@@ -70,7 +71,7 @@ pub struct Rule {
     /// Bytes from the end of the keyword to the start of the match, at most.
     pub(super) distance: usize,
     /// Names of checks on the secret, all of which must accept it.
-    pub validators: Vec<String>,
+    pub validators: Vec<Validator>,
     /// Least Shannon entropy of the secret, in bits per byte.
     pub(super) entropy: Option<f64>,
     /// The longest match, where the pattern bounds it.
