@@ -1,0 +1,203 @@
+//! All prices of one file, found by provider and model.
+
+use std::collections::HashMap;
+
+use crate::domain::{Name, Usd};
+
+use super::PriceFault;
+use super::file;
+use super::forms::forms;
+use super::price::{Fees, GLOBAL, Ladder, Price, Rates, Terms};
+
+/// Input and output of a model that is not in the table, in dollars per million tokens, unless the configuration says
+/// otherwise; and what such a model may read and write at most.
+const UNKNOWN_INPUT: Usd = Usd::from_nanos(5_000_000_000);
+const UNKNOWN_OUTPUT: Usd = Usd::from_nanos(25_000_000_000);
+const UNKNOWN_CONTEXT: u64 = 1_000_000;
+const UNKNOWN_OUTPUT_TOKENS: u64 = 128_000;
+
+/// All prices, as one file tells them.
+#[derive(Clone, Debug)]
+pub struct PriceTable {
+    pub(super) revision: String,
+    pub(super) models: Vec<Model>,
+    /// Provider, then id or alias, to a place in `models`.
+    by_provider: HashMap<String, HashMap<String, usize>>,
+    /// For providers that the table does not know: the dearest model of that id, wherever it is.
+    anywhere: HashMap<String, usize>,
+    unknown: Price,
+    unknown_name: Name,
+}
+
+/// One model at one provider.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub provider: String,
+    pub id: String,
+    pub aliases: Vec<String>,
+    pub price: Price,
+    name: Name,
+}
+
+impl Model {
+    pub(super) fn new(provider: String, id: String, aliases: Vec<String>, price: Price) -> Self {
+        let name = Name::new(&id);
+        Self {
+            provider,
+            id,
+            aliases,
+            price,
+            name,
+        }
+    }
+}
+
+/// A price that was looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Priced<'a> {
+    pub price: &'a Price,
+    /// False where the table has no such model: then the price is the conservative one.
+    pub known: bool,
+    /// The model as priced: from the table, so it is fit for a metric label.
+    pub model: &'a Name,
+}
+
+impl PriceTable {
+    /// Reads a price table; `name` is its file's name, for faults.
+    ///
+    /// # Errors
+    /// All mistakes in the text, each with its place.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Vec<PriceFault>> {
+        file::read(name, text)
+    }
+
+    pub(super) fn new(revision: String, models: Vec<Model>) -> Self {
+        let mut table = Self {
+            revision,
+            models,
+            by_provider: HashMap::new(),
+            anywhere: HashMap::new(),
+            unknown: conservative(UNKNOWN_INPUT, UNKNOWN_OUTPUT),
+            unknown_name: Name::new("unknown"),
+        };
+        table.index();
+        table
+    }
+
+    /// The same table with these prices per million tokens for models that it does not know.
+    #[must_use]
+    pub fn with_unknown(mut self, input: Usd, output: Usd) -> Self {
+        self.unknown = conservative(input, output);
+        self
+    }
+
+    /// This table with another one laid over it, such as one of negotiated prices: its models replace those of the same
+    /// provider and id.
+    #[must_use]
+    pub fn overlaid(mut self, over: Self) -> Self {
+        for model in over.models {
+            let same = |m: &&mut Model| m.provider == model.provider && m.id == model.id;
+            match self.models.iter_mut().find(same) {
+                Some(old) => *old = model,
+                None => self.models.push(model),
+            }
+        }
+        self.revision = format!("{} + {}", self.revision, over.revision);
+        self.index();
+        self
+    }
+
+    fn index(&mut self) {
+        self.by_provider.clear();
+        self.anywhere.clear();
+        for (at, model) in self.models.iter().enumerate() {
+            let own = self.by_provider.entry(model.provider.clone()).or_default();
+            own.insert(model.id.clone(), at);
+            for alias in &model.aliases {
+                own.entry(alias.clone()).or_insert(at);
+            }
+            for id in std::iter::once(&model.id).chain(&model.aliases) {
+                let rank = |at: usize| {
+                    let rates = &self.models[at].price.standard.base;
+                    (rates.output, rates.input)
+                };
+                let best = self.anywhere.entry(id.clone()).or_insert(at);
+                if rank(at) > rank(*best) {
+                    *best = at;
+                }
+            }
+        }
+    }
+
+    /// The price of a model at a provider (the name of the configured provider). Where the table has no such provider, the
+    /// dearest model of that id at any; where it has no such model, the conservative price.
+    #[must_use]
+    pub fn find(&self, provider: &str, model: &str) -> Priced<'_> {
+        let ids = self.by_provider.get(provider).unwrap_or(&self.anywhere);
+        let found = std::iter::once(model)
+            .chain(forms(provider, model))
+            .find_map(|form| ids.get(form))
+            .and_then(|at| self.models.get(*at));
+        match found {
+            Some(model) => Priced {
+                price: &model.price,
+                known: true,
+                model: &model.name,
+            },
+            None => Priced {
+                price: &self.unknown,
+                known: false,
+                model: &self.unknown_name,
+            },
+        }
+    }
+
+    /// Which edition of the prices this is, for the audit.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// All models, in the order of the file.
+    #[must_use]
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+}
+
+/// The price of a model of which nothing is known: cache writes at Anthropic's factors, which are the highest in use, cache
+/// reads without a discount.
+fn conservative(input: Usd, output: Usd) -> Price {
+    let base = Rates {
+        input,
+        output,
+        cache_read: input,
+        cache_write_5m: input.percent(125),
+        cache_write_1h: input.percent(200),
+        reasoning: output,
+        audio_input: input,
+        audio_output: output,
+        image_input: input,
+        image_output: output,
+    };
+    Price {
+        standard: Ladder {
+            base,
+            over: Vec::new(),
+        },
+        batch: None,
+        flex: None,
+        priority: None,
+        fast: None,
+        regional: GLOBAL,
+        fees: Fees {
+            web_search: Usd::from_nanos(35_000_000_000),
+            tool_call: Usd::from_nanos(2_500_000_000),
+            code_session: Usd::from_nanos(50_000_000),
+            image: Usd::from_nanos(250_000_000),
+        },
+        context: UNKNOWN_CONTEXT,
+        max_output: UNKNOWN_OUTPUT_TOKENS,
+        terms: Terms::default(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Looking up, and what is wrong with a table.
+
+use super::super::PriceTable;
+use super::{TABLE, table, usd};
+
+fn faults(text: &str) -> String {
+    let faults = PriceTable::parse("prices.toml", text).unwrap_err();
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn a_model_is_found_by_its_name_and_safe_forms_of_it() {
+    let table = table();
+    let input = |provider, model| {
+        let found = table.find(provider, model);
+        (
+            found.known,
+            found.price.standard.base.input,
+            found.model.to_string(),
+        )
+    };
+    let sonnet = (true, usd("3"), "claude-sonnet-4".to_owned());
+    for name in [
+        "claude-sonnet-4",
+        "claude-sonnet-4-0",
+        "claude-sonnet-4-20250514",
+        "claude-sonnet-4@20250514",
+        "anthropic/claude-sonnet-4",
+        "claude-sonnet-4-latest",
+    ] {
+        assert_eq!(input("anthropic", name), sonnet, "{name}");
+    }
+    assert_eq!(input("azure", "gpt-5").1, usd("1.50"));
+    assert_eq!(
+        input("eu-gateway", "gpt-5").1,
+        usd("1.50"),
+        "the dearest of that name"
+    );
+}
+
+#[test]
+fn an_unknown_model_costs_the_conservative_price_and_never_nothing() {
+    let table = table().with_unknown(usd("7"), usd("40"));
+    for (provider, model) in [
+        ("anthropic", "claude-sonnet-4-mini"),
+        ("anthropic", "claude"),
+        ("anthropic", "xclaude-sonnet-4"),
+        ("anthropic", "Claude-Sonnet-4"),
+        ("anthropic", ""),
+        ("anthropic", "gpt-5"),
+        ("nobody", "nothing"),
+    ] {
+        let found = table.find(provider, model);
+        assert!(!found.known, "{model}");
+        assert_eq!(found.price.standard.base.input, usd("7"));
+        assert_eq!(found.price.standard.base.cache_write_1h, usd("14"));
+        assert_eq!(found.model.as_str(), "unknown");
+    }
+}
+
+#[test]
+fn an_overlay_replaces_models_and_says_so_in_the_revision() {
+    let over = "revision = \"ours\"\n[[model]]\nprovider = \"openai\"\nid = \"gpt-5\"\nprice = { input = \"1\", output = \"8\" }\n";
+    let table = table().overlaid(PriceTable::parse("ours.toml", over).unwrap());
+    assert_eq!(
+        table.find("openai", "gpt-5").price.standard.base.input,
+        usd("1")
+    );
+    assert_eq!(
+        table.find("azure", "gpt-5").price.standard.base.input,
+        usd("1.50")
+    );
+    assert_eq!(table.revision(), "test 1 + ours");
+}
+
+#[test]
+fn all_mistakes_are_told_with_their_places() {
+    let text = r#"
+[terms]
+tool_calls = "ten"
+[provider.openai]
+tier = "gold"
+[[model]]
+provider = "openai"
+id = "a"
+price = { input = "1,25", output = 10 }
+[[model]]
+provider = "openai"
+id = "b"
+colour = "red"
+regional = "0.5"
+price = { input = "1", output = "2", speed = "3" }
+[[model]]
+id = "c"
+price = { input = "1" }
+"#;
+    assert_eq!(
+        faults(text),
+        "prices.toml:1:1  `revision` is missing: it names this edition in the audit\n\
+         prices.toml:3:14  `tool_calls` must be a whole number\n\
+         prices.toml:4:1  `tier` \"gold\" is none of: standard, batch, flex, priority, fast\n\
+         prices.toml:6:1  a model needs `provider`, `id` and `price`\n\
+         prices.toml:9:9  a price needs `input` and `output`\n\
+         prices.toml:9:19  `input` \"1,25\" is not an amount; write dollars as digits with a point, such as \"12.50\"\n\
+         prices.toml:9:36  `output` must be a decimal in quotes, such as \"12.50\"\n\
+         prices.toml:10:1  `regional` of `b` must be a factor between 1 and 4, such as \"1.1\"\n\
+         prices.toml:13:1  unknown key `colour`; expected one of: provider, id, aliases, context, max_output, regional, fees, \
+         price, over, batch, flex, priority, fast\n\
+         prices.toml:15:38  unknown key `speed`; expected one of: input, output, cache_read, cache_write_5m, cache_write_1h, \
+         reasoning, audio_input, audio_output, image_input, image_output\n\
+         prices.toml:16:1  a model needs `provider`, `id` and `price`\n\
+         prices.toml:18:9  a price needs `input` and `output`"
+    );
+    assert!(faults("revision = \"x\"\n[[model]\n").starts_with("prices.toml:2:"));
+}
+
+#[test]
+fn prices_that_cannot_be_right_are_refused() {
+    let model =
+        |rest: &str| format!("revision = \"r\"\n[[model]]\nprovider = \"p\"\nid = \"m\"\n{rest}\n");
+    for (rest, said) in [
+        (
+            "price = { input = \"0.000003\", output = \"15\" }",
+            "a price per token",
+        ),
+        (
+            "price = { input = \"30000\", output = \"60000\" }",
+            "per million",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\", cache_read = \"4\" }",
+            "a cache read costs more",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\", cache_write_5m = \"4\", cache_write_1h = \"3\" }",
+            "an hour costs less",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\" }\nover = [{ tokens = 9, input = \"2\" }]",
+            "over 9 tokens costs less",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\" }\nover = [{ tokens = 9, input = \"4\" }, { tokens = 9, input = \"5\" }]",
+            "must rise",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\" }\nflex = { input = \"4\" }",
+            "`flex` costs more",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\" }\npriority = { input = \"2\" }",
+            "`priority` costs less",
+        ),
+        (
+            "price = { input = \"3\", output = \"15\" }\ncontext = 0",
+            "must not be 0",
+        ),
+    ] {
+        assert!(
+            faults(&model(rest)).contains(said),
+            "{rest}: {}",
+            faults(&model(rest))
+        );
+    }
+    let twice = format!(
+        "{TABLE}\n[[model]]\nprovider = \"openai\"\nid = \"x\"\naliases = [\"gpt-5\"]\nprice = {{ input = \"1\", output = \"1\" }}\n"
+    );
+    assert!(faults(&twice).contains("`gpt-5` of `openai` is there twice"));
+}
