@@ -4,6 +4,7 @@ pub mod audit;
 pub mod budget;
 pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod document;
 pub mod domain;
 pub mod identity;

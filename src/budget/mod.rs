@@ -21,7 +21,9 @@ pub use balances::Balances;
 pub use ledger::{Adjustment, AmendError, Ledger};
 pub use period::Amendment;
 pub use reservation::{Reservation, Settled};
-pub use spec::{AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId};
+pub use spec::{
+    AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId, read_on_store_loss,
+};
 pub use window::{Span, UnknownZone, Window, Zone};
 
 #[cfg(test)]

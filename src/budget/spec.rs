@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::window::{Window, Zone};
+use crate::document::Value;
 use crate::domain::{KeyId, Name, Usd};
 
 /// A budget's stable natural key, such as `team/payments/month`: what the journal, the audit and Redis call it.
@@ -123,6 +124,29 @@ impl Grace {
             Self::Amount(amount) => amount,
         }
     }
+
+    /// Reads a share such as `2%`, up to 100 %, or dollars such as `10.00`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_suffix('%') {
+            Some(percent) => percent
+                .parse()
+                .ok()
+                .filter(|percent| *percent <= 100)
+                .map(Self::Percent),
+            None => Usd::parse(text).ok().map(Self::Amount),
+        }
+    }
+}
+
+/// As [`Grace::parse`] reads it.
+impl fmt::Display for Grace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Amount(amount) => write!(f, "{amount}"),
+        }
+    }
 }
 
 /// What a node does once its lease is used up and the store does not answer.
@@ -134,6 +158,46 @@ pub enum OnStoreLoss {
     Grace(Grace),
     /// It admits everything, and counts it: the cap does not hold meanwhile.
     Allow,
+}
+
+impl OnStoreLoss {
+    /// Reads `deny`, `allow`, or a grace.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "deny" => Some(Self::Deny),
+            "allow" => Some(Self::Allow),
+            grace => Grace::parse(grace).map(Self::Grace),
+        }
+    }
+}
+
+/// Reads `"deny"`, `"allow"`, `{ grace = "2%" }` or `{ grace = "10.00" }` from a configuration.
+pub fn read_on_store_loss(value: &Value<'_>) -> Option<OnStoreLoss> {
+    if value.is_text() {
+        return value.choice(&[("deny", OnStoreLoss::Deny), ("allow", OnStoreLoss::Allow)]);
+    }
+    let grace = |text: &str| {
+        Grace::parse(text).ok_or_else(|| {
+            format!("\"{text}\" is neither a share such as \"2%\", up to 100%, nor dollars such as \"10.00\"")
+        })
+    };
+    value.table(|t| {
+        t.need("grace")
+            .and_then(|v| v.parsed(grace))
+            .map(OnStoreLoss::Grace)
+    })?
+}
+
+/// As [`OnStoreLoss::parse`] reads it.
+impl fmt::Display for OnStoreLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deny => f.write_str("deny"),
+            Self::Allow => f.write_str("allow"),
+            Self::Grace(grace) => write!(f, "{grace}"),
+        }
+    }
 }
 
 impl Default for OnStoreLoss {

@@ -1,8 +1,8 @@
 //! `[budget]`: how cautious quotes are, and what holds when a store or a price is missing.
 
-use super::file::amount;
-use super::settings::{Budget, Grace, OnStoreLoss, Opaque, QuoteMode, UnknownModel};
-use crate::document::{Table, Value};
+use super::settings::{Budget, OnStoreLoss, Opaque, QuoteMode, UnknownModel};
+use crate::budget::read_on_store_loss;
+use crate::document::Table;
 use crate::domain::Usd;
 
 const QUOTES: [(&str, QuoteMode); 2] = [
@@ -14,42 +14,11 @@ const OPAQUE: [(&str, Opaque); 2] = [("window", Opaque::Window), ("refuse", Opaq
 pub(super) fn budget(t: &mut Table<'_>) -> Budget {
     Budget {
         quote: t.or("quote", QuoteMode::Strict, |v| v.choice(&QUOTES)),
-        on_store_loss: t.or(
-            "on_store_loss",
-            OnStoreLoss::Grace(Grace::Percent(2)),
-            |v| store_loss(&v),
-        ),
+        on_store_loss: t.or("on_store_loss", OnStoreLoss::default(), |v| {
+            read_on_store_loss(&v)
+        }),
         unknown_model: t.section("unknown_model", unknown_model),
         opaque: t.or("opaque", Opaque::Window, |v| v.choice(&OPAQUE)),
-    }
-}
-
-/// `"deny"`, `"allow"`, or `{ grace = "2%" }` and `{ grace = "10.00" }`.
-fn store_loss(value: &Value<'_>) -> Option<OnStoreLoss> {
-    if value.is_text() {
-        return value.choice(&[("deny", OnStoreLoss::Deny), ("allow", OnStoreLoss::Allow)]);
-    }
-    value.table(|t| {
-        t.need("grace")
-            .and_then(|v| v.parsed(grace))
-            .map(OnStoreLoss::Grace)
-    })?
-}
-
-fn grace(text: &str) -> Result<Grace, String> {
-    let wrong = || {
-        format!(
-            "\"{text}\" is neither a share such as \"2%\", up to 100%, nor dollars such as \"10.00\""
-        )
-    };
-    match text.strip_suffix('%') {
-        Some(percent) => percent
-            .parse()
-            .ok()
-            .filter(|percent| *percent <= 100)
-            .map(Grace::Percent)
-            .ok_or_else(wrong),
-        None => Usd::parse(text).map(Grace::Amount).map_err(|_| wrong()),
     }
 }
 
@@ -57,8 +26,8 @@ fn grace(text: &str) -> Result<Grace, String> {
 fn unknown_model(t: &mut Table<'_>) -> UnknownModel {
     let dollars = |whole: u64| Usd::from_nanos(whole * 1_000_000_000);
     let unknown = UnknownModel {
-        input: t.or("input", dollars(5), |v| amount(&v)),
-        output: t.or("output", dollars(25), |v| amount(&v)),
+        input: t.or("input", dollars(5), |v| v.amount()),
+        output: t.or("output", dollars(25), |v| v.amount()),
     };
     if unknown.input == Usd::ZERO || unknown.output == Usd::ZERO {
         t.fault("an unknown model must cost something: `input` and `output` must be more than 0");

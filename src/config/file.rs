@@ -9,8 +9,7 @@ use super::settings::{
 };
 use super::{SecretRef, audit, budget, provider, refusal};
 use crate::document::{Table, Value};
-use crate::domain::{Category, Usd};
-use crate::policy::{Action, Actions, Aliases, CategoryActions};
+use crate::policy::{Action, Actions, Aliases, read_actions};
 
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
@@ -48,10 +47,6 @@ fn paths(value: &Value<'_>, base: &Path) -> Option<Vec<PathBuf>> {
 
 pub(super) fn secret(value: &Value<'_>, base: &Path) -> Option<SecretRef> {
     value.parsed(|text| SecretRef::parse(text, base))
-}
-
-pub(super) fn amount(value: &Value<'_>) -> Option<Usd> {
-    value.parsed(|text| Usd::parse(text).map_err(|error| format!("\"{text}\" {error}")))
 }
 
 fn socket(value: &Value<'_>) -> Option<SocketAddr> {
@@ -97,20 +92,14 @@ fn limits(t: &mut Table<'_>) -> Limits {
     limits
 }
 
-const FAMILIES: [(&str, Family); 4] = [
-    ("secrets", Family::Secrets),
-    ("context", Family::Context),
-    ("generic", Family::Generic),
-    ("personal", Family::Personal),
-];
-
 fn scan(t: &mut Table<'_>, base: &Path) -> Scan {
+    let known = Family::ALL.map(|family| (family.as_str(), family));
     Scan {
         rules: t.or("rules", vec![base.join("rules/*.toml")], |v| {
             paths(&v, base)
         }),
         families: t.or("families", vec![Family::Secrets], |v| {
-            v.list_of(|each| each.choice(&FAMILIES))
+            v.list_of(|each| each.choice(&known))
         }),
         on_undecodable: t.or("on_undecodable", OnUndecodable::Block, |v| {
             v.choice(&[
@@ -120,24 +109,10 @@ fn scan(t: &mut Table<'_>, base: &Path) -> Scan {
         }),
         actions: Actions::new(
             t.or("action", Action::Alert, |v| v.choice(&Action::WORDS)),
-            t.section("actions", category_actions),
+            t.section("actions", read_actions),
         ),
         known_values: t.or("known_values", Vec::new(), |v| paths(&v, base)),
     }
-}
-
-fn category_actions(t: &mut Table<'_>) -> CategoryActions {
-    let read = |value: Value<'_>| {
-        if !Category::is_valid(value.key()) {
-            value.key_fault(format!(
-                "`{}` is not a category: up to 40 lower-case letters, digits and `_`",
-                value.key()
-            ));
-            return None;
-        }
-        Some((Category::new(value.key()), value.choice(&Action::WORDS)?))
-    };
-    t.entries().into_iter().filter_map(read).collect()
 }
 
 fn prices(t: &mut Table<'_>, base: &Path) -> Prices {

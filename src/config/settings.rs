@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Address, SecretRef};
+pub use crate::budget::{Grace, OnStoreLoss};
 use crate::domain::{Name, Usd};
 use crate::policy::{Actions, Aliases, RefusalStatuses};
 pub use crate::pricing::QuoteMode;
 pub use crate::provider::Dialect;
+pub use crate::scan::Family;
 
 /// Everything that `tollgate.toml` says.
 #[derive(Clone, Debug)]
@@ -127,6 +129,14 @@ pub struct Scan {
     pub known_values: Vec<PathBuf>,
 }
 
+impl Scan {
+    /// Whether a body that cannot be decoded is refused.
+    #[must_use]
+    pub fn blocks_undecodable(&self) -> bool {
+        self.on_undecodable == OnUndecodable::Block
+    }
+}
+
 /// What happens to a body that cannot be decoded for inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnUndecodable {
@@ -224,29 +234,4 @@ pub struct ClickHouse {
     pub database: String,
     pub user: String,
     pub password: Option<SecretRef>,
-}
-
-/// A family of detection rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    Secrets,
-    Context,
-    Generic,
-    Personal,
-}
-
-/// What a budget does when the store that shares it is away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnStoreLoss {
-    Deny,
-    Grace(Grace),
-    Allow,
-}
-
-/// How far a fleet may pass a cap then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grace {
-    /// Of the cap, in whole percent.
-    Percent(u8),
-    Amount(Usd),
 }

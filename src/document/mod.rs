@@ -8,6 +8,7 @@ mod nearest;
 mod table;
 pub mod units;
 mod value;
+mod words;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -37,6 +37,11 @@ impl<'t> Value<'t> {
         &self.key
     }
 
+    /// The key as a message may show it.
+    pub fn shown_key(&self) -> String {
+        shown(&self.key)
+    }
+
     pub(super) fn key_place(&self) -> usize {
         self.key_place
     }
@@ -54,7 +59,7 @@ impl<'t> Value<'t> {
         self.faults.note(self.key_place, message);
     }
 
-    fn expected(&self, what: &str) {
+    pub(super) fn expected(&self, what: &str) {
         self.fault(format!(
             "expected {what}, found {}",
             kind(self.raw.get_ref())

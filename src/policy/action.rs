@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::document::{Table, Value};
 use crate::domain::Category;
 
 /// From mildest to strictest; the strictest of a request's findings decides for it.
@@ -36,6 +37,12 @@ impl Action {
 
 /// Actions of some categories; the others keep what applies elsewhere.
 pub type CategoryActions = BTreeMap<Category, Action>;
+
+/// Reads a table of `category = "action"`.
+pub fn read_actions(table: &mut Table<'_>) -> CategoryActions {
+    let read = |value: Value<'_>| Some((value.key_category()?, value.choice(&Action::WORDS)?));
+    table.entries().into_iter().filter_map(read).collect()
+}
 
 /// The action of every category: some by name, the rest by default.
 #[derive(Clone, Debug, PartialEq, Eq)]

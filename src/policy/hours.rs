@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::domain::Moment;
@@ -143,7 +143,7 @@ impl Hours {
             .collect::<Option<Vec<_>>>()
             .ok_or_else(wrong)?;
         let (from, to) = span.split_once('-').ok_or_else(wrong)?;
-        let zone = TimeZone::get(zone).map_err(|_| wrong())?;
+        let zone = TimeZoneDatabase::bundled().get(zone).map_err(|_| wrong())?;
         Ok(Self::new(zone, days, time_of_day(from)?, time_of_day(to)?))
     }
 }

@@ -12,7 +12,7 @@ mod rate;
 mod refusals;
 mod team;
 
-pub use action::{Action, Actions, CategoryActions};
+pub use action::{Action, Actions, CategoryActions, read_actions};
 pub use concurrency::{Concurrency, Full, Slot};
 pub use glob::Glob;
 pub use hours::{Closed, Hours, time_of_day};

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{CategoryActions, Hours, ModelList};
+use crate::domain::Usd;
 
 /// Limits besides money, of a team, a user or a key. Absent: no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,4 +29,6 @@ pub struct TeamPolicy {
     pub default_model: Option<String>,
     /// Tried in this order when the asked model's provider fails before its first byte. Each must be allowed too.
     pub fallback_models: Vec<String>,
+    /// What one session of an agent may spend in all; absent: no bound.
+    pub session_limit: Option<Usd>,
 }

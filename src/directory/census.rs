@@ -1,0 +1,215 @@
+//! The whole directory at one moment, for a snapshot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::organisation::{Budget, Organisation, Team, User};
+use super::records::{BudgetRecord, LimitsRecord, TeamRecord, from_json};
+use super::{Directory, DirectoryError};
+use crate::budget::{BudgetSpec, OnStoreLoss, Scope, Window};
+use crate::domain::{Caller, KeyId, Moment, Name};
+use crate::identity::{Entry, KeyHash};
+use crate::policy::Limits;
+
+/// What the organisation is called before anyone has said so.
+const UNNAMED: &str = "default";
+
+/// Everything that the directory holds, read in one transaction.
+#[derive(Clone, Debug)]
+pub struct Census {
+    pub organisation: Name,
+    pub teams: Vec<Team>,
+    pub budgets: Vec<Budget>,
+    /// Every key that was ever made, for a [`crate::identity::Roster`]. One whose team or user is gone counts as revoked.
+    pub roster: Vec<(KeyHash, Entry)>,
+}
+
+impl Census {
+    /// The budgets that bound a caller, with the configuration's word where they have none of their own.
+    pub fn budgets_of(&self, caller: &Caller, default: OnStoreLoss) -> Vec<BudgetSpec> {
+        self.budgets
+            .iter()
+            .filter(|budget| budget.covers(caller))
+            .map(|budget| budget.resolved(default))
+            .collect()
+    }
+
+    /// All budgets.
+    pub fn all_budgets(&self, default: OnStoreLoss) -> Vec<BudgetSpec> {
+        self.budgets
+            .iter()
+            .map(|budget| budget.resolved(default))
+            .collect()
+    }
+
+    /// The limits of a caller's own, besides those of the team.
+    #[must_use]
+    pub fn user_limits(&self, caller: &Caller) -> Option<Limits> {
+        let team = self.teams.iter().find(|team| team.name == caller.team)?;
+        let name = caller.user.as_ref()?;
+        team.users
+            .iter()
+            .find(|user| user.name == *name)
+            .map(|user| user.limits)
+    }
+}
+
+impl Directory {
+    /// Reads everything, as it is at one moment.
+    ///
+    /// # Errors
+    /// When the database is gone, cannot be read, or holds what this program does not understand.
+    pub fn load(&self) -> Result<Census, DirectoryError> {
+        self.follow_file()?;
+        let mut connection = self.connection.borrow_mut();
+        let transaction = connection.transaction()?;
+        let organisation = organisation(&transaction)?;
+        let roster = roster(&transaction, &organisation)?;
+        let Organisation {
+            name,
+            teams,
+            budgets,
+        } = organisation;
+        Ok(Census {
+            organisation: name,
+            teams,
+            budgets,
+            roster,
+        })
+    }
+}
+
+/// Organisation, teams, users and budgets.
+pub(super) fn organisation(connection: &Connection) -> Result<Organisation, DirectoryError> {
+    let name = name(connection)?;
+    let mut teams = Vec::new();
+    let mut statement = connection.prepare("SELECT name, record FROM teams ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let team = valid_name(row, 0)?;
+        let what = format!("team {team}");
+        let policy = from_json::<TeamRecord>(&row.get::<_, String>(1)?, &what)?.policy(&what)?;
+        let users = users(connection, &team)?;
+        teams.push(Team {
+            name: team,
+            policy,
+            users,
+        });
+    }
+    let budgets = budgets(connection, &name)?;
+    Ok(Organisation {
+        name,
+        teams,
+        budgets,
+    })
+}
+
+fn name(connection: &Connection) -> Result<Name, DirectoryError> {
+    let mut statement = connection.prepare("SELECT value FROM meta WHERE name = 'organisation'")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else {
+        return Ok(Name::new(UNNAMED));
+    };
+    let bytes: Vec<u8> = row.get(0)?;
+    let text = String::from_utf8(bytes)
+        .ok()
+        .filter(|text| Name::is_valid(text));
+    text.map(|text| Name::new(&text))
+        .ok_or_else(|| DirectoryError::Corrupt("the organisation's name".to_owned()))
+}
+
+fn users(connection: &Connection, team: &Name) -> Result<Vec<User>, DirectoryError> {
+    let mut users = Vec::new();
+    let mut statement = connection
+        .prepare_cached("SELECT name, record FROM users WHERE team = ?1 ORDER BY name")?;
+    let mut rows = statement.query(params![team.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let name = valid_name(row, 0)?;
+        let record: LimitsRecord = from_json(
+            &row.get::<_, String>(1)?,
+            &format!("user {name} of team {team}"),
+        )?;
+        users.push(User {
+            name,
+            limits: record.into(),
+        });
+    }
+    Ok(users)
+}
+
+fn budgets(connection: &Connection, organisation: &Name) -> Result<Vec<Budget>, DirectoryError> {
+    let mut budgets = Vec::new();
+    let mut statement = connection
+        .prepare("SELECT id, team, user, key, window, record, revision FROM budgets ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let corrupt = || DirectoryError::Corrupt(format!("budget {id}"));
+        let scope = match (optional(row, 1)?, optional(row, 2)?, optional(row, 3)?) {
+            (None, None, None) => Scope::Organisation(organisation.clone()),
+            (Some(team), None, None) => Scope::Team(Name::new(&team)),
+            (Some(team), Some(user), None) => Scope::User {
+                team: Name::new(&team),
+                user: Name::new(&user),
+            },
+            (None, None, Some(key)) => Scope::Key(KeyId::new(&key)),
+            _ => return Err(corrupt()),
+        };
+        let window = Window::parse(&row.get::<_, String>(4)?).ok_or_else(corrupt)?;
+        let record: BudgetRecord = from_json(&row.get::<_, String>(5)?, &format!("budget {id}"))?;
+        let revision = u64::try_from(row.get::<_, i64>(6)?).map_err(|_| corrupt())?;
+        budgets.push(record.budget(scope, window, revision)?);
+    }
+    Ok(budgets)
+}
+
+fn roster(
+    connection: &Connection,
+    organisation: &Organisation,
+) -> Result<Vec<(KeyHash, Entry)>, DirectoryError> {
+    let members: HashMap<&Name, HashSet<&Name>> = organisation
+        .teams
+        .iter()
+        .map(|team| {
+            (
+                &team.name,
+                team.users.iter().map(|user| &user.name).collect(),
+            )
+        })
+        .collect();
+    let mut roster = Vec::new();
+    let mut statement =
+        connection.prepare("SELECT hash, id, team, user, expires, revoked FROM keys")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let team = valid_name(row, 2)?;
+        let user = optional(row, 3)?.map(|user| Name::new(&user));
+        let is_member = members
+            .get(&team)
+            .is_some_and(|users| user.as_ref().is_none_or(|user| users.contains(user)));
+        let entry = Entry {
+            caller: Arc::new(Caller {
+                key: KeyId::new(&row.get::<_, String>(1)?),
+                organisation: organisation.name.clone(),
+                team,
+                user,
+            }),
+            revoked: !is_member || row.get::<_, Option<i64>>(5)?.is_some(),
+            expires: row.get::<_, Option<i64>>(4)?.map(Moment::from_micros),
+        };
+        roster.push((KeyHash::from_bytes(row.get(0)?), entry));
+    }
+    Ok(roster)
+}
+
+fn valid_name(row: &Row<'_>, column: usize) -> Result<Name, DirectoryError> {
+    let text: String = row.get(column)?;
+    let known = Name::is_valid(&text).then(|| Name::new(&text));
+    known.ok_or_else(|| DirectoryError::Corrupt("a name that is none".to_owned()))
+}
+
+fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    row.get(column)
+}
