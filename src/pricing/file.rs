@@ -382,13 +382,10 @@ fn read_rates(
     let mut told = |key| fields.usd(faults, key);
     let input = told("input").or(below.map(|b| b.input));
     let output = told("output").or(below.map(|b| b.output));
-    let cache_read = told("cache_read").or(below.map(|b| b.cache_read)).or(input);
-    let short_write = told("cache_write_5m")
-        .or(below.map(|b| b.cache_write_5m))
-        .or(input);
-    let long_write = told("cache_write_1h")
-        .or(below.map(|b| b.cache_write_1h))
-        .or(short_write);
+    // A read never costs more than fresh input, a long write never less than a short one.
+    let cache_read = told("cache_read").or(below.map(|b| b.cache_read).min(input).or(input));
+    let short_write = told("cache_write_5m").or(below.map(|b| b.cache_write_5m).or(input));
+    let long_write = told("cache_write_1h").or(below.map(|b| b.cache_write_1h).max(short_write));
     // Where only the text's rate rises, the other kinds rise with it.
     let with = |told: Option<Usd>, below: Option<Usd>, text: Option<Usd>| told.or(below.max(text));
     let reasoning = with(told("reasoning"), below.map(|b| b.reasoning), output);

@@ -56,7 +56,7 @@ pub struct Fees {
 pub struct Terms {
     /// The tier of requests that name none.
     pub tier: ServiceTier,
-    /// Whether requests that do not say so stay in one region.
+    /// Whether the account keeps requests in one region: not all providers say so in their answers.
     pub regional: bool,
     /// How often a provider calls its own tools in one request that sets no bound.
     pub tool_calls: u32,
@@ -132,7 +132,7 @@ impl Price {
         ] {
             sum.tokens(u128::from(tokens), rate)?;
         }
-        if usage.regional {
+        if usage.regional || self.terms.regional {
             sum.uplift(self.regional)?;
         }
         sum.fees(

@@ -30,7 +30,7 @@ impl Price {
         let mut sum = Sum::default();
         sum.tokens(input, dearest.input)?;
         sum.tokens(output, dearest.output)?;
-        if demand.regional.unwrap_or(self.terms.regional) {
+        if self.terms.regional || demand.regional == Some(true) {
             sum.uplift(self.regional)?;
         }
         let times = [

@@ -1,5 +1,6 @@
 //! The price engine's promises.
 
+mod shipped;
 mod table;
 mod vectors;
 mod worst_case;
