@@ -3,9 +3,16 @@
 //! An adapter: it does the I/O for the budgets' journal and for the rows that the gateway hands in. It decides nothing
 //! about a request and never sees a body.
 
+pub mod chain;
+mod convert;
+pub mod entry;
+pub mod inbox;
 pub mod label;
 pub mod log;
 pub mod row;
+#[cfg(test)]
+mod testing;
+mod wire;
 
 pub use label::Label;
 pub use log::{Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Status};

@@ -217,7 +217,7 @@ impl Begin {
 /// Something an operator did, or the gateway at an operator's word: a row of the audit like any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
-    /// Names the action; the same action handed in twice is kept once.
+    /// Names the action.
     pub id: Uuid,
     pub at: Moment,
     pub organisation: Option<Name>,

@@ -1,72 +1,69 @@
 //! The segment log: the one durable path of rows, reservations and spend.
 //!
-//! `begin` and `end` write straight to the current segment with one `write(2)` (p50 below a microsecond, not held up by
-//! a running `fdatasync`), so that whatever a process had said when it was killed is in the page cache. A thread of its
-//! own makes it durable against loss of power.
+//! `begin` and `end` write straight to the current segment with one `write(2)` (a microsecond, and not held up by a
+//! running `fdatasync`: benches/audit.rs measures both), so whatever a process had said when it was killed is in the
+//! page cache. A thread of its own, the keeper, makes it durable against loss of power, and does all that is slow.
 
+mod fold;
+mod frame;
+mod keeper;
+mod options;
+mod reader;
+mod recover;
+mod segment;
+mod shared;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
+use super::chain::Signer;
+use super::convert;
+use super::entry::Entry;
 use super::row::{Begin, OperatorAction, Row};
 use crate::budget::Balances;
 use crate::domain::Moment;
 
-/// What `end` promises when its [`Committed`] is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Written: survives the death of the process. Power loss may take the last `sync_every`.
-    #[default]
-    Batched,
-    /// On the disk: survives loss of power.
-    Strict,
-}
+pub use fold::Link;
+pub use options::{Durability, LogOptions, OnFull};
+pub use reader::{Batch, Follower, Item, Position, Reader, StoredRow};
+pub use recover::Damage;
+use segment::{Lock, Segments, at};
+use tail::{Pending, Tail};
 
-/// What happens when no more can be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFull {
-    /// No audit, no egress.
-    #[default]
-    Refuse,
-    /// Requests pass, their rows are counted and a row says how many are missing.
-    Shed,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogOptions {
-    pub durability: Durability,
-    pub on_full: OnFull,
-    /// The longest that written records wait to be made durable under [`Durability::Batched`].
-    pub sync_every: Duration,
-    /// A segment is closed once it is this large.
-    pub segment_bytes: u64,
-    /// The most that all segments together may hold before `on_full` speaks.
-    pub spool_bytes: u64,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            durability: Durability::Batched,
-            on_full: OnFull::Refuse,
-            sync_every: Duration::from_millis(100),
-            segment_bytes: 64 << 20,
-            spool_bytes: 10 << 30,
-        }
-    }
-}
+/// How long a request waits for the segment's end. Others hold it for microseconds: only a disk that hangs takes longer.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Rows kept in memory while they cannot be written.
+const QUEUE: usize = 1 << 16;
+/// How far past the bound the rows of requests that were let in before may go.
+const HEADROOM: u64 = 64 << 20;
 
 /// Why the log could not be opened, or does not take a record.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", path.display())]
     Io {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} is in use by another process")]
+    #[error("{} is in use by another process", path.display())]
     Locked { path: PathBuf },
+    #[error("{} at byte {offset}: {reason}", path.display())]
+    Corrupt {
+        path: PathBuf,
+        offset: u64,
+        reason: &'static str,
+    },
     #[error("the audit log is full")]
     Full,
     #[error("the audit log does not take records")]
@@ -82,6 +79,10 @@ pub struct Recovered {
     pub truncated_bytes: u64,
     /// Requests that were in flight when the process died; each has its row now, charged in full.
     pub lost: u64,
+    /// Places in older records that could not be read.
+    pub damage: Vec<Damage>,
+    /// Records whose sequence is missing.
+    pub missing: u64,
 }
 
 /// How the log is doing: for readiness and metrics.
@@ -92,8 +93,14 @@ pub struct Status {
     /// Bytes of all segments that still stand.
     pub spooled_bytes: u64,
     pub spool_bound: u64,
-    /// Rows not written under [`OnFull::Shed`] since the start.
+    /// Rows waiting in memory because they could not be written.
+    pub queued: u64,
+    /// Rows that could not be kept at all since the start.
     pub shed: u64,
+    /// Rows written since the start.
+    pub rows: u64,
+    /// Requests in flight.
+    pub open: u64,
 }
 
 /// A record's durability, to be awaited: at once under [`Durability::Batched`], after its `fdatasync` under
@@ -113,9 +120,50 @@ impl Committed {
     }
 }
 
+/// What the log's handles, its keeper and its readers share.
+struct Shared {
+    segments: Segments,
+    options: LogOptions,
+    boot: Uuid,
+    signer: Signer,
+    tail: Mutex<Tail>,
+    queue: Mutex<VecDeque<Pending>>,
+    /// Length of `queue`, to be read without its lock.
+    queued: AtomicU64,
+    shed: AtomicU64,
+    /// Of `shed`, those that a row tells of already.
+    shed_told: AtomicU64,
+    /// Bytes of the segments before the current one.
+    older_bytes: AtomicU64,
+    synced: reader::Synced,
+    followers: reader::Followers,
+    /// The file system is almost full.
+    low_space: AtomicBool,
+    /// No more requests are let in.
+    closing: AtomicBool,
+    /// Nothing is taken any more.
+    closed: AtomicBool,
+    /// Whom to wake under strict durability.
+    keeper: Mutex<Option<Thread>>,
+    /// Given back once the keeper has ended.
+    lock: Mutex<Option<Lock>>,
+}
+
+/// Stops the keeper when the last handle is gone.
+struct Owner {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
 /// The way into the log; clones share it.
 #[derive(Clone)]
-pub struct Log {}
+pub struct Log(Arc<Owner>);
 
 impl Log {
     /// Opens the log in `state`, alone; recovers what an earlier process left.
@@ -124,45 +172,217 @@ impl Log {
     /// When the directory cannot be used, is in use, or holds segments that cannot be read.
     pub fn open(
         state: &Path,
-        _options: LogOptions,
-        _now: Moment,
+        options: LogOptions,
+        now: Moment,
     ) -> Result<(Self, Recovered), LogError> {
-        std::fs::create_dir_all(state).map_err(|source| LogError::Io {
-            path: state.to_owned(),
-            source,
-        })?;
-        Ok((Self {}, Recovered::default()))
+        let segments = Segments::of(state);
+        let lock = segments.lock()?;
+        let signer = Signer::open(state).map_err(at(&state.join("audit.key")))?;
+        let before = recover::recover(&segments)?;
+        let boot = Uuid::now_v7();
+        let (tail, recovered) = start(&segments, before, boot, now)?;
+        let shared = Arc::new(Shared {
+            older_bytes: AtomicU64::new(keeper::older_bytes(&segments, tail.segment)?),
+            synced: reader::Synced::new(Position {
+                segment: tail.segment,
+                offset: tail.offset,
+            }),
+            segments,
+            options,
+            boot,
+            signer,
+            tail: Mutex::new(tail),
+            queue: Mutex::default(),
+            queued: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
+            shed_told: AtomicU64::new(0),
+            followers: reader::Followers::default(),
+            low_space: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            keeper: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        let keeper = keeper::spawn(Arc::clone(&shared)).map_err(at(state))?;
+        *shared.keeper.lock() = Some(keeper.thread().clone());
+        let owner = Owner {
+            shared,
+            keeper: Mutex::new(Some(keeper)),
+        };
+        Ok((Self(Arc::new(owner)), recovered))
     }
 
     /// Records that a request is about to be forwarded. Nothing may leave before the [`Committed`] is done.
     ///
     /// # Errors
     /// When the record cannot be written: the request must be refused.
-    pub fn begin(&self, _begin: Begin) -> Result<Committed, LogError> {
-        Err(LogError::Unavailable)
+    pub fn begin(&self, begin: Begin) -> Result<Committed, LogError> {
+        let shared = &self.0.shared;
+        let row = begin.lost();
+        if shared.is_full(0) {
+            return match shared.options.on_full {
+                OnFull::Refuse => Err(LogError::Full),
+                OnFull::Shed => Ok(Committed(None)),
+            };
+        }
+        let mut entry = Vec::with_capacity(512);
+        Entry::from(&row).encode(&mut entry);
+        let (committed, waiter) = shared.promise();
+        let mut tail = shared
+            .tail
+            .try_lock_for(PATIENCE)
+            .ok_or(LogError::Unavailable)?;
+        match tail.begin(row.request, entry) {
+            Ok(()) => {
+                tail.waiters.extend(waiter);
+                drop(tail);
+                shared.wake();
+                Ok(committed)
+            }
+            Err(_) if shared.options.on_full == OnFull::Shed => Ok(Committed(None)),
+            Err(_) => Err(LogError::Unavailable),
+        }
     }
 
     /// Records a request's row: its only one.
     ///
     /// # Errors
     /// When the row can be neither written nor kept for a later attempt.
-    pub fn end(&self, _row: Row) -> Result<Committed, LogError> {
-        Err(LogError::Unavailable)
+    pub fn end(&self, row: Row) -> Result<Committed, LogError> {
+        let mut entry = Vec::with_capacity(512);
+        Entry::from(&row).encode(&mut entry);
+        self.0.shared.put(row.request, entry, row.charges, row.cost)
     }
 
     /// Records what an operator did.
     ///
     /// # Errors
     /// When the row can be neither written nor kept for a later attempt.
-    pub fn operator(&self, _action: OperatorAction) -> Result<Committed, LogError> {
-        Err(LogError::Unavailable)
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a record is handed over, like the other two"
+    )]
+    pub fn operator(&self, action: OperatorAction) -> Result<Committed, LogError> {
+        let mut entry = Vec::with_capacity(256);
+        Entry::from(&action).encode(&mut entry);
+        self.0
+            .shared
+            .put(action.id, entry, Vec::new(), crate::domain::Usd::ZERO)
     }
 
     #[must_use]
     pub fn status(&self) -> Status {
-        Status {
-            unready: Some("the audit log does not take records"),
-            ..Status::default()
+        self.0.shared.status()
+    }
+
+    /// A reader for a sink: it sees what is durable, and no segment is removed before it has drained it.
+    #[must_use]
+    pub fn follow(&self, name: &'static str) -> Follower {
+        let shared = &self.0.shared;
+        Follower::new(
+            name,
+            shared.segments.clone(),
+            shared.synced.clone(),
+            &shared.followers,
+        )
+    }
+
+    /// Seals the chain, makes everything durable and gives the directory back. Records handed in later are refused.
+    pub fn close(&self) {
+        self.0.shared.stop();
+        if let Some(keeper) = self.0.keeper.lock().take() {
+            // A keeper that panicked has left its word in the log already: everything synced is there.
+            let _ended = keeper.join();
         }
+    }
+}
+
+/// Opens this boot's first segment: its head, its first row, and a row for each request that was lost.
+fn start(
+    segments: &Segments,
+    before: recover::Before,
+    boot: Uuid,
+    now: Moment,
+) -> Result<(Tail, Recovered), LogError> {
+    let mut open: Vec<(Uuid, Box<[u8]>)> = before.fold.open.clone().into_iter().collect();
+    // Ids are made in the order of time.
+    open.sort_unstable();
+    let mut recovered = Recovered {
+        balances: Balances::default(),
+        truncated_bytes: before.truncated_bytes,
+        lost: open.len() as u64,
+        damage: before.damage,
+        missing: before.missing,
+    };
+    let first = first_row(boot, now, before.fold.link.as_ref(), &recovered);
+    let mut tail = Tail::create(
+        segments,
+        before.segment,
+        before.seq,
+        before.fold,
+        Link::start(boot),
+    )?;
+    let path = segments.path(tail.segment);
+    tail.row(first).map_err(|(_, error)| at(&path)(error))?;
+    for (_, entry) in open {
+        let pending = lost_row(&entry).map_err(|malformed| LogError::Corrupt {
+            path: path.clone(),
+            offset: 0,
+            reason: malformed.0,
+        })?;
+        tail.row(pending).map_err(|(_, error)| at(&path)(error))?;
+    }
+    tail.handle().sync_all().map_err(at(&path))?;
+    recovered.balances = tail.balances().clone();
+    Ok((tail, recovered))
+}
+
+fn lost_row(entry: &[u8]) -> Result<Pending, super::wire::Malformed> {
+    let row = Entry::decode(entry)?;
+    Ok(Pending {
+        request: row.request,
+        charges: convert::read_charges(&row.charges)
+            .ok_or(super::wire::Malformed("charges that do not read"))?,
+        cost: crate::domain::Usd::from_nanos(row.cost_nanos),
+        entry: entry.to_vec(),
+        waiter: None,
+    })
+}
+
+/// Names the boot before this one and where its chain ended, so that a missing boot shows; and what recovery found.
+fn first_row(boot: Uuid, now: Moment, before: Option<&Link>, found: &Recovered) -> Pending {
+    let mut entry = Vec::new();
+    let change = match before {
+        None => String::new(),
+        Some(link) => format!(
+            "seq={} hash={} truncated={} damaged={} missing={} lost={}",
+            link.next,
+            super::chain::hex(&link.hash),
+            found.truncated_bytes,
+            found.damage.len(),
+            found.missing,
+            found.lost,
+        ),
+    };
+    Entry {
+        kind: convert::START.into(),
+        request: boot,
+        at: now.micros().unsigned_abs(),
+        actor: "tollgate".into(),
+        action: "log.opened".into(),
+        subject: before
+            .map(|link| link.boot.to_string())
+            .unwrap_or_default()
+            .into(),
+        change: change.into(),
+        ..Entry::default()
+    }
+    .encode(&mut entry);
+    Pending {
+        request: boot,
+        entry,
+        charges: Vec::new(),
+        cost: crate::domain::Usd::ZERO,
+        waiter: None,
     }
 }

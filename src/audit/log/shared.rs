@@ -1,0 +1,167 @@
+//! What a request's thread does with the log: append, or leave the row where the keeper will append it.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::tail::{Pending, Tail};
+use super::{Committed, Durability, HEADROOM, LogError, OnFull, PATIENCE, QUEUE, Shared, Status};
+use crate::audit::row::Charge;
+use crate::domain::Usd;
+
+impl Shared {
+    /// Whether a record may no longer be written: the bound is reached, rows wait in memory, or the log is closing.
+    pub fn is_full(&self, headroom: u64) -> bool {
+        let older = self.older_bytes.load(Relaxed);
+        older >= self.options.spool_bytes.saturating_add(headroom)
+            || self.low_space.load(Relaxed)
+            || (headroom == 0 && self.queued.load(Acquire) > 0)
+            || self.closing.load(Acquire)
+    }
+
+    /// What to hand out for a record, and whom to tell.
+    pub fn promise(&self) -> (Committed, Option<oneshot::Sender<()>>) {
+        match self.options.durability {
+            Durability::Batched => (Committed(None), None),
+            Durability::Strict => {
+                let (sender, receiver) = oneshot::channel();
+                (Committed(Some(receiver)), Some(sender))
+            }
+        }
+    }
+
+    /// Writes a row, or keeps it for the keeper where the disk does not take it now.
+    pub fn put(
+        &self,
+        request: Uuid,
+        entry: Vec<u8>,
+        charges: Vec<Charge>,
+        cost: Usd,
+    ) -> Result<Committed, LogError> {
+        let (committed, waiter) = self.promise();
+        let pending = Pending {
+            request,
+            entry,
+            charges,
+            cost,
+            waiter,
+        };
+        if self.closed.load(Acquire) {
+            return Err(LogError::Unavailable);
+        }
+        let full =
+            self.older_bytes.load(Relaxed) >= self.options.spool_bytes.saturating_add(HEADROOM);
+        let left = match self.tail.try_lock_for(PATIENCE) {
+            Some(mut tail) if !full => {
+                self.drain(&mut tail);
+                tail.row(pending).map_err(|(pending, _)| pending).err()
+            }
+            _ => Some(pending),
+        };
+        match left {
+            None => {
+                self.wake();
+                Ok(committed)
+            }
+            Some(pending) => self.enqueue(pending).map(|()| committed),
+        }
+    }
+
+    fn enqueue(&self, pending: Pending) -> Result<(), LogError> {
+        let mut queue = self.queue.lock();
+        if queue.len() >= QUEUE {
+            self.shed.fetch_add(1, Relaxed);
+            return match self.options.on_full {
+                OnFull::Refuse => Err(LogError::Full),
+                OnFull::Shed => Ok(()),
+            };
+        }
+        queue.push_back(pending);
+        self.queued.store(queue.len() as u64, Release);
+        Ok(())
+    }
+
+    /// Writes the rows that had to wait, oldest first, as far as the disk takes them.
+    pub fn drain(&self, tail: &mut MutexGuard<'_, Tail>) {
+        while self.queued.load(Acquire) > 0 {
+            let mut queue = self.queue.lock();
+            let Some(pending) = queue.pop_front() else {
+                break;
+            };
+            let failed = tail.row(pending).err();
+            if let Some((pending, _)) = failed {
+                queue.push_front(pending);
+                return;
+            }
+            self.queued.store(queue.len() as u64, Release);
+        }
+    }
+
+    /// Wakes the keeper where somebody waits for it.
+    pub fn wake(&self) {
+        if self.options.durability == Durability::Strict
+            && let Some(keeper) = &*self.keeper.lock()
+        {
+            keeper.unpark();
+        }
+    }
+
+    /// Asks the keeper to end.
+    pub fn stop(&self) {
+        self.closing.store(true, Release);
+        if let Some(keeper) = &*self.keeper.lock() {
+            keeper.unpark();
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        let older = self.older_bytes.load(Relaxed);
+        let tail = self.tail.try_lock_for(Duration::from_millis(5));
+        let (current, rows, open, broken) = tail.as_ref().map_or((0, 0, 0, false), |tail| {
+            (
+                tail.offset,
+                tail.link.next,
+                tail.open().len() as u64,
+                tail.broken,
+            )
+        });
+        let spooled = older.saturating_add(current);
+        let bound = self.options.spool_bytes;
+        let queued = self.queued.load(Acquire);
+        let unready = if self.closing.load(Acquire) {
+            Some("the audit log is closing")
+        } else if broken || tail.is_none() {
+            Some("the audit log cannot be written")
+        } else if queued > 0 {
+            Some("the audit log's disk does not take records")
+        } else if self.low_space.load(Relaxed) {
+            Some("the audit log's disk is almost full")
+        } else if spooled > bound / 5 * 4 {
+            Some("the audit log is over four fifths of its bound: a sink does not drain it")
+        } else {
+            None
+        };
+        Status {
+            unready,
+            spooled_bytes: spooled,
+            spool_bound: bound,
+            queued,
+            shed: self.shed.load(Relaxed),
+            rows,
+            open,
+        }
+    }
+
+    /// Rows shed that no row tells of yet, now taken as told; give them back with [`Shared::untell`].
+    pub fn tell_shed(&self) -> u64 {
+        let shed = self.shed.load(Acquire);
+        shed.saturating_sub(self.shed_told.swap(shed, AcqRel))
+    }
+
+    pub fn untell(&self, count: u64) {
+        self.shed_told.fetch_sub(count, AcqRel);
+    }
+}

@@ -1,0 +1,52 @@
+//! Rows for the audit's own tests.
+
+use uuid::Uuid;
+
+use super::label::Label;
+use super::row::{Begin, Charge, Decision, Row};
+use crate::budget::BudgetId;
+use crate::domain::{Caller, KeyId, Moment, Name, Usd};
+
+pub fn budget() -> Charge {
+    (
+        BudgetId::new("team/payments/month"),
+        Moment::from_seconds(0),
+    )
+}
+
+pub fn begin(id: u128, nanos: u64) -> Begin {
+    Begin {
+        request: Uuid::from_u128(id + 1),
+        at: Moment::from_seconds(1_790_000_000 + i64::try_from(id).unwrap_or(0)),
+        caller: Caller {
+            key: KeyId::new("key_abcdefghijkl"),
+            organisation: Name::new("acme"),
+            team: Name::new("payments"),
+            user: Some(Name::new("ada")),
+        },
+        provider: Name::new("anthropic"),
+        dialect: "anthropic",
+        endpoint: "messages",
+        model: Label::clean("claude-sonnet-4-5", Label::MODEL),
+        priced_as: Name::new("claude-sonnet-4-5"),
+        stream: true,
+        findings: Vec::new(),
+        redactions: 0,
+        reserved: Usd::from_nanos(nanos),
+        price_revision: Label::clean("2026-11-01", 40),
+        charges: vec![budget()],
+        bytes_in: 2048,
+        client: None,
+        user_agent: Label::clean("claude-cli/2.0", Label::USER_AGENT),
+    }
+}
+
+/// The row of a request that was allowed and cost this much.
+pub fn row(id: u128, nanos: u64) -> Row {
+    Row {
+        decision: Decision::Allowed,
+        status: 200,
+        cost: Usd::from_nanos(nanos),
+        ..begin(id, 50).lost()
+    }
+}
