@@ -9,7 +9,10 @@ pub mod entry;
 pub mod inbox;
 pub mod label;
 pub mod log;
+pub mod query;
+pub mod record;
 pub mod row;
+pub mod sqlite;
 #[cfg(test)]
 mod testing;
 mod wire;

@@ -341,6 +341,12 @@ impl Follower {
         self.drained(position);
     }
 
+    /// How far the log is durable now.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.synced.0.0.lock().0
+    }
+
     /// Everything before this place is safe in the sink.
     pub fn drained(&self, position: Position) {
         self.needs.store(position.segment, Ordering::Release);

@@ -1,0 +1,318 @@
+//! The thread that follows the log into SQLite. Rows and cursor are committed together, so a crash neither loses nor
+//! doubles a row; while SQLite does not take rows they wait in the log, and the status says why.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::{Month, cursor, insert, months, open, set_cursor};
+use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position};
+use crate::audit::record::Record;
+use crate::domain::Moment;
+
+/// Rows in one transaction.
+const ROWS: usize = 500;
+/// How long the sink sleeps at most when there is nothing to do.
+const IDLE: Duration = Duration::from_millis(500);
+/// How long it waits after a failure, doubled up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Files of months kept open; a row of an older month opens its file again.
+const OPEN_FILES: usize = 3;
+
+/// How a sink is doing: for readiness and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Rows written since the start.
+    pub rows: u64,
+    /// How far the sink has come.
+    pub position: Position,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+    /// Why the last attempt failed; `None` while all is well.
+    pub failing: Option<String>,
+    /// Places in the log that could not be read.
+    pub damage: u64,
+}
+
+/// A running sink.
+pub struct SqliteSink {
+    status: Arc<Mutex<SinkStatus>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteSink {
+    /// Starts to follow the log into month files in `state`. Files of months that ended before `retention` go.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(log: &Log, state: &Path, retention: Duration) -> io::Result<Self> {
+        let status = Arc::new(Mutex::new(SinkStatus::default()));
+        let sink = Sink {
+            state: state.to_owned(),
+            follower: log.follow("sqlite"),
+            files: HashMap::new(),
+            position: Position::default(),
+            retention,
+            swept: None,
+            status: Arc::clone(&status),
+        };
+        let thread = thread::Builder::new()
+            .name("audit-sqlite".to_owned())
+            .spawn(move || sink.run())?;
+        Ok(Self {
+            status,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    #[must_use]
+    pub fn status(&self) -> SinkStatus {
+        self.status.lock().clone()
+    }
+
+    /// Waits until everything that the closed log holds is in SQLite. Close the log first.
+    pub fn join(&self) {
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic ended the sink between two transactions: the next start goes on from its cursor.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Why a batch could not be written.
+#[derive(Debug, thiserror::Error)]
+enum SinkError {
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+struct Sink {
+    state: PathBuf,
+    follower: Follower,
+    files: HashMap<Month, Connection>,
+    /// Where the next batch begins.
+    position: Position,
+    retention: Duration,
+    swept: Option<Instant>,
+    status: Arc<Mutex<SinkStatus>>,
+}
+
+impl Sink {
+    fn run(mut self) {
+        let mut wait = FIRST_WAIT;
+        let mut found = false;
+        loop {
+            let step = if found {
+                self.step()
+            } else {
+                self.find_cursor().map(|()| true)
+            };
+            match step {
+                Ok(true) => {
+                    found = true;
+                    wait = FIRST_WAIT;
+                    self.status.lock().failing = None;
+                }
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(%error, "audit rows wait in the log: SQLite does not take them");
+                    self.fail(&error);
+                    // Whatever was open may be stale or broken: read again from the last commit.
+                    self.files.clear();
+                    self.follower.seek(self.position);
+                    thread::sleep(wait);
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    fn fail(&self, error: &SinkError) {
+        let mut status = self.status.lock();
+        status.failures += 1;
+        status.failing = Some(error.to_string());
+    }
+
+    /// The newest of all files' cursors is where the last transaction ended.
+    fn find_cursor(&mut self) -> Result<(), SinkError> {
+        let path = self.state.clone();
+        let list = months(&path).map_err(|source| SinkError::Io { path, source })?;
+        let mut newest = Position::default();
+        for month in list {
+            let path = month.path(&self.state);
+            let at = open(&path)
+                .and_then(|db| cursor(&db))
+                .map_err(|source| SinkError::Sqlite { path, source })?;
+            newest = newest.max(at.unwrap_or_default());
+        }
+        if newest > self.follower.end() {
+            // The log begins anew, or lost its end: what it holds now is read from the start; rows that are there
+            // already are not written twice.
+            tracing::warn!("SQLite is ahead of the audit log: it is read from its beginning");
+            newest = Position::default();
+        }
+        self.position = newest;
+        self.follower.seek(newest);
+        Ok(())
+    }
+
+    /// Writes one batch; false once the log is closed and all is written.
+    fn step(&mut self) -> Result<bool, SinkError> {
+        let Some(batch) = self.follower.next(ROWS, IDLE)? else {
+            return Ok(false);
+        };
+        self.tell(&batch);
+        if batch.end != self.position {
+            self.write(&batch)?;
+            self.position = batch.end;
+            self.follower.drained(batch.end);
+            self.status.lock().position = batch.end;
+        }
+        self.sweep();
+        Ok(true)
+    }
+
+    fn tell(&self, batch: &Batch) {
+        for damage in &batch.damage {
+            tracing::error!(path = %damage.path.display(), offset = damage.offset, bytes = damage.bytes,
+                "a place in the audit log does not read; the rows around it are kept");
+            self.status.lock().damage += 1;
+        }
+    }
+
+    /// One transaction for each run of rows of one month; the cursor goes with the last.
+    fn write(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        let mut rest = &batch.items[..];
+        // A batch of nothing that is kept still moves the cursor.
+        let fallback = Month::of(Moment::now().micros().unsigned_abs());
+        loop {
+            let month = rest.first().map_or(fallback, month_of);
+            let run = rest
+                .iter()
+                .take_while(|item| month_of(item) == month)
+                .count();
+            let (now, later) = rest.split_at(run);
+            let end = later.is_empty().then_some(batch.end);
+            self.write_run(month, now, end)?;
+            if later.is_empty() {
+                return Ok(());
+            }
+            rest = later;
+        }
+    }
+
+    fn write_run(
+        &mut self,
+        month: Month,
+        items: &[Item],
+        end: Option<Position>,
+    ) -> Result<(), SinkError> {
+        let path = month.path(&self.state);
+        let failed = |source| SinkError::Sqlite {
+            path: path.clone(),
+            source,
+        };
+        let mut written = 0;
+        let db = self.file(month).map_err(failed)?;
+        let transaction = db.transaction().map_err(failed)?;
+        for item in items {
+            match item {
+                Item::Row(row) => match Record::read(row) {
+                    Ok(record) => insert(&transaction, &record).map_err(failed)?,
+                    Err(malformed) => {
+                        return Err(SinkError::Log(LogError::Corrupt {
+                            path: path.clone(),
+                            offset: row.seq,
+                            reason: malformed.0,
+                        }));
+                    }
+                },
+                Item::Seal(seal) => {
+                    transaction
+                        .prepare_cached(
+                            "INSERT INTO seals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                        )
+                        .and_then(|mut insert| {
+                            insert.execute((
+                                seal.boot.as_bytes(),
+                                seal.seq.cast_signed(),
+                                seal.hash,
+                                seal.at.micros(),
+                                seal.signature,
+                            ))
+                        })
+                        .map_err(failed)?;
+                }
+            }
+            written += u64::from(matches!(item, Item::Row(_)));
+        }
+        if let Some(end) = end {
+            set_cursor(&transaction, end).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        self.status.lock().rows += written;
+        Ok(())
+    }
+
+    fn file(&mut self, month: Month) -> rusqlite::Result<&mut Connection> {
+        if !self.files.contains_key(&month) {
+            if self.files.len() >= OPEN_FILES {
+                self.files.clear();
+            }
+            let db = open(&month.path(&self.state))?;
+            self.files.insert(month, db);
+        }
+        // Just put there; the error is what SQLite says of a connection that is none.
+        self.files
+            .get_mut(&month)
+            .ok_or(rusqlite::Error::InvalidQuery)
+    }
+
+    /// Once an hour, unlinks the files of months whose last row is older than the retention.
+    fn sweep(&mut self) {
+        const HOUR: Duration = Duration::from_hours(1);
+        if self.swept.is_some_and(|at| at.elapsed() < HOUR) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        let now = Moment::now().micros().unsigned_abs();
+        let kept = u64::try_from(self.retention.as_micros()).unwrap_or(u64::MAX);
+        let oldest = Month::of(now.saturating_sub(kept));
+        for month in months(&self.state).unwrap_or_default() {
+            if month < oldest {
+                self.files.remove(&month);
+                let path = month.path(&self.state);
+                for suffix in ["-wal", "-shm", ""] {
+                    let mut name = path.clone().into_os_string();
+                    name.push(suffix);
+                    // The write-ahead log's files are seldom there.
+                    let _removed = fs::remove_file(&name);
+                }
+                tracing::info!(path = %path.display(), "audit rows past their retention removed");
+            }
+        }
+    }
+}
+
+fn month_of(item: &Item) -> Month {
+    match item {
+        // Rows whose bytes do not read stop the batch where they are written.
+        Item::Row(row) => Month::of(Record::read(row).map_or(0, |record| record.entry.at)),
+        Item::Seal(seal) => Month::of(seal.at.micros().unsigned_abs()),
+    }
+}

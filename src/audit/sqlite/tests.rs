@@ -1,0 +1,255 @@
+//! The sink against its log, and the archive against the sink.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::*;
+use crate::audit::log::{Log, LogOptions};
+use crate::audit::query::{By, Exact, Filter, Order, Source as _, for_each};
+use crate::audit::testing::{begin, row};
+use crate::audit::{Decision, Found, Row};
+use crate::domain::{Category, Moment, Name};
+
+const YEAR: Duration = Duration::from_hours(24 * 366);
+
+fn run(state: &Path, rows: impl IntoIterator<Item = Row>) {
+    let options = LogOptions {
+        sync_every: Duration::from_millis(2),
+        segment_bytes: 16 << 10,
+        ..LogOptions::default()
+    };
+    let (log, _) = Log::open(state, options, Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state, YEAR * 100).unwrap();
+    for row in rows {
+        let _written = log.end(row).unwrap();
+    }
+    log.close();
+    sink.join();
+    assert_eq!(sink.status().failing, None);
+}
+
+fn listed(state: &Path, filter: &Filter, order: Order) -> Vec<u128> {
+    let mut archive = Archive::open(state).unwrap();
+    let mut ids = Vec::new();
+    for_each::<crate::audit::query::QueryError>(&mut archive, filter, order, |record| {
+        ids.push(record.entry.request.as_u128() - 1);
+        Ok(true)
+    })
+    .unwrap();
+    ids
+}
+
+fn requests() -> Filter {
+    Filter {
+        requests_only: true,
+        ..Filter::default()
+    }
+}
+
+#[test]
+fn every_row_is_there_once_over_restarts_and_months() {
+    let state = tempfile::tempdir().unwrap();
+    let month = 31 * 86_400;
+    let at = |id: u128| i64::try_from(id).unwrap() % 3 * month + 1_790_000_000;
+    let made = |ids: std::ops::Range<u128>| {
+        ids.map(move |id| Row {
+            at: Moment::from_seconds(at(id)),
+            ..row(id, 10)
+        })
+    };
+    run(state.path(), made(0..700));
+    run(state.path(), made(700..1500));
+    assert!(months(state.path()).unwrap().len() >= 3);
+    let mut ids = listed(state.path(), &requests(), Order::Oldest);
+    assert!(
+        ids.windows(2).all(|pair| at(pair[0]) <= at(pair[1])),
+        "by time"
+    );
+    ids.sort_unstable();
+    assert_eq!(ids, (0..1500).collect::<Vec<_>>());
+    let newest = listed(state.path(), &requests(), Order::Newest);
+    assert_eq!(at(newest[0]), at(2));
+    assert_eq!(newest.len(), 1500);
+}
+
+#[test]
+fn a_row_reads_back_as_it_was_and_its_hash_with_it() {
+    let state = tempfile::tempdir().unwrap();
+    let full = Row {
+        findings: vec![Found {
+            category: Category::new("github_token"),
+            count: 2,
+            action: "redact",
+        }],
+        first_byte: Some(Duration::ZERO),
+        client: Some("2001:db8::1".parse().unwrap()),
+        user: None,
+        ..row(1, 123_456_789)
+    };
+    let mut bytes = Vec::new();
+    crate::audit::entry::Entry::from(&full).encode(&mut bytes);
+    run(state.path(), [full.clone()]);
+    let page = Archive::open(state.path())
+        .unwrap()
+        .page(&requests(), Order::Oldest, None, 10)
+        .unwrap();
+    assert_eq!(page[0].entry, crate::audit::entry::Entry::from(&full));
+    assert_eq!(page[0].computed_hash(), page[0].hash);
+}
+
+#[test]
+fn filters_and_sums_count_what_they_name() {
+    let state = tempfile::tempdir().unwrap();
+    let found = |name: &str| {
+        vec![Found {
+            category: Category::new(name),
+            count: 1,
+            action: "block",
+        }]
+    };
+    run(
+        state.path(),
+        [
+            row(1, 10),
+            Row {
+                team: Some(Name::new("search")),
+                findings: found("aws_access_key"),
+                decision: Decision::Blocked,
+                status: 400,
+                ..row(2, 5)
+            },
+            Row {
+                findings: found("aws_access_key_id"),
+                ..row(3, 1)
+            },
+        ],
+    );
+    let one = |exact, text: &str| Filter {
+        equal: vec![(exact, text.to_owned())],
+        ..requests()
+    };
+    assert_eq!(
+        listed(state.path(), &one(Exact::Team, "search"), Order::Oldest),
+        [2]
+    );
+    assert_eq!(
+        listed(
+            state.path(),
+            &one(Exact::Decision, "allowed"),
+            Order::Oldest
+        ),
+        [1, 3]
+    );
+    assert!(
+        listed(
+            state.path(),
+            &one(Exact::Team, "' OR 1=1 --"),
+            Order::Oldest
+        )
+        .is_empty()
+    );
+    let category = Filter {
+        category: Some("aws_access_key".to_owned()),
+        ..requests()
+    };
+    assert_eq!(listed(state.path(), &category, Order::Oldest), [2]);
+    let request = Filter {
+        request: Some(Uuid::from_u128(4)),
+        ..requests()
+    };
+    assert_eq!(listed(state.path(), &request, Order::Oldest), [3]);
+    let model = Filter {
+        model: Some("claude-sonnet-4-5".to_owned()),
+        since: Some(Moment::from_seconds(1_790_000_002)),
+        ..requests()
+    };
+    assert_eq!(listed(state.path(), &model, Order::Oldest), [2, 3]);
+
+    let mut archive = Archive::open(state.path()).unwrap();
+    let sums = archive.sums(&Filter::default(), By::Team).unwrap();
+    let told: Vec<_> = sums
+        .iter()
+        .map(|sum| {
+            (
+                sum.group.as_str(),
+                sum.requests,
+                sum.errors,
+                sum.cost.nanos(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("payments", 2, 0, 11), ("search", 1, 1, 5)]);
+    for by in [By::User, By::Key, By::Model, By::Day, By::Context] {
+        let total: u64 = archive
+            .sums(&Filter::default(), by)
+            .unwrap()
+            .iter()
+            .map(|sum| sum.cost.nanos())
+            .sum();
+        assert_eq!(total, 16);
+    }
+}
+
+#[test]
+fn while_a_file_is_broken_rows_wait_and_come_once_when_it_is_whole_again() {
+    let state = tempfile::tempdir().unwrap();
+    let at = row(0, 0).at.micros().unsigned_abs();
+    let path = Month::of(at).path(state.path());
+    fs::write(&path, b"this was a database once").unwrap();
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    for id in 0..50 {
+        let _written = log.end(row(id, 1)).unwrap();
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    while sink.status().failing.is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let failing = sink.status().failing.unwrap();
+    assert!(failing.contains("audit-"), "names the file: {failing}");
+    fs::remove_file(&path).unwrap();
+    log.close();
+    sink.join();
+    assert_eq!(listed(state.path(), &requests(), Order::Oldest).len(), 50);
+}
+
+#[test]
+fn a_file_of_an_older_version_is_extended() {
+    let state = tempfile::tempdir().unwrap();
+    run(state.path(), [row(1, 1)]);
+    let path = months(state.path()).unwrap()[0].path(state.path());
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("ALTER TABLE audit DROP COLUMN change")
+        .unwrap();
+    drop(db);
+    run(state.path(), [row(2, 1)]);
+    assert_eq!(listed(state.path(), &requests(), Order::Oldest), [1, 2]);
+}
+
+#[test]
+fn a_log_that_began_anew_is_read_from_its_start() {
+    let state = tempfile::tempdir().unwrap();
+    run(state.path(), (0..300).map(|id| row(id, 1)));
+    fs::remove_dir_all(state.path().join("log")).unwrap();
+    run(state.path(), (300..310).map(|id| row(id, 1)));
+    assert_eq!(listed(state.path(), &requests(), Order::Oldest).len(), 310);
+}
+
+#[test]
+fn months_past_the_retention_go_with_their_files() {
+    let state = tempfile::tempdir().unwrap();
+    run(state.path(), [row(1, 1)]);
+    assert!(state.path().join("audit-2026-09.db").exists());
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let _written = log.begin(begin(9, 1)).unwrap();
+    let day = Duration::from_hours(24);
+    let sink = SqliteSink::start(&log, state.path(), day).unwrap();
+    log.close();
+    sink.join();
+    let left = months(state.path()).unwrap();
+    assert_eq!(left, [Month::of(Moment::now().micros().unsigned_abs())]);
+}
