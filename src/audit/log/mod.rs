@@ -178,7 +178,7 @@ impl Log {
         let segments = Segments::of(state);
         let lock = segments.lock()?;
         let signer = Signer::open(state).map_err(at(&state.join("audit.key")))?;
-        let before = recover::recover(&segments)?;
+        let before = recover::recover(&segments, now)?;
         let boot = Uuid::now_v7();
         let (tail, recovered) = start(&segments, before, boot, now)?;
         let shared = Arc::new(Shared {

@@ -10,6 +10,7 @@ use super::LogError;
 use super::fold::Fold;
 use super::frame::{self, Kind, Read};
 use super::segment::{Segments, at};
+use crate::domain::Moment;
 
 /// Bytes in a segment that are no record, with whole records behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +36,19 @@ pub struct Before {
 
 /// Reads the segments from the newest whole head on, and cuts off a record that was never finished.
 ///
+/// The first segment of a directory is numbered by the clock: should somebody put the log away, the new one's segments
+/// still come after the old one's, and a sink's cursor into the old one cannot point into the midst of a new record.
+///
 /// # Errors
 /// When no head can be read although there are segments: what was spent is not known then, and must not be guessed.
-pub fn recover(segments: &Segments) -> Result<Before, LogError> {
+pub fn recover(segments: &Segments, now: Moment) -> Result<Before, LogError> {
     let mut numbers = segments.list()?;
     let mut before = Before {
-        segment: numbers.last().map_or(1, |last| last.saturating_add(1)),
+        segment: numbers
+            .last()
+            .map_or(now.seconds().unsigned_abs().max(1), |last| {
+                last.saturating_add(1)
+            }),
         ..Before::default()
     };
     drop_unborn(segments, &mut numbers, &mut before)?;

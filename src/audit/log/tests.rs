@@ -251,7 +251,7 @@ fn cut_off_anywhere_the_log_opens_with_every_whole_record() {
     };
     for end in (0..=bytes.len()).filter(near) {
         fs::write(segment(state.path(), 1), &bytes[..end]).unwrap();
-        let before = recover::recover(&segments).unwrap();
+        let before = recover::recover(&segments, Moment::default()).unwrap();
         let whole = ends.iter().rev().find(|whole| **whole <= end).unwrap();
         assert_eq!(before.truncated_bytes, (end - whole) as u64, "cut at {end}");
         assert_eq!(segments.size(1), *whole as u64);

@@ -101,8 +101,8 @@ fn a_row_reads_back_as_it_was_and_its_hash_with_it() {
     assert_eq!(page[0].computed_hash(), page[0].hash);
 }
 
-#[test]
-fn filters_and_sums_count_what_they_name() {
+/// Three requests: allowed; blocked in another team; allowed with a finding whose category has another's as its start.
+fn three() -> tempfile::TempDir {
     let state = tempfile::tempdir().unwrap();
     let found = |name: &str| {
         vec![Found {
@@ -111,64 +111,57 @@ fn filters_and_sums_count_what_they_name() {
             action: "block",
         }]
     };
-    run(
-        state.path(),
-        [
-            row(1, 10),
-            Row {
-                team: Some(Name::new("search")),
-                findings: found("aws_access_key"),
-                decision: Decision::Blocked,
-                status: 400,
-                ..row(2, 5)
-            },
-            Row {
-                findings: found("aws_access_key_id"),
-                ..row(3, 1)
-            },
-        ],
-    );
-    let one = |exact, text: &str| Filter {
+    let blocked = Row {
+        team: Some(Name::new("search")),
+        findings: found("aws_access_key"),
+        decision: Decision::Blocked,
+        status: 400,
+        ..row(2, 5)
+    };
+    let found = Row {
+        findings: found("aws_access_key_id"),
+        ..row(3, 1)
+    };
+    run(state.path(), [row(1, 10), blocked, found]);
+    state
+}
+
+#[test]
+fn filters_find_what_they_name() {
+    let state = three();
+    let equal = |exact, text: &str| Filter {
         equal: vec![(exact, text.to_owned())],
         ..requests()
     };
-    assert_eq!(
-        listed(state.path(), &one(Exact::Team, "search"), Order::Oldest),
-        [2]
-    );
-    assert_eq!(
-        listed(
-            state.path(),
-            &one(Exact::Decision, "allowed"),
-            Order::Oldest
-        ),
-        [1, 3]
-    );
-    assert!(
-        listed(
-            state.path(),
-            &one(Exact::Team, "' OR 1=1 --"),
-            Order::Oldest
-        )
-        .is_empty()
-    );
     let category = Filter {
         category: Some("aws_access_key".to_owned()),
         ..requests()
     };
-    assert_eq!(listed(state.path(), &category, Order::Oldest), [2]);
     let request = Filter {
         request: Some(Uuid::from_u128(4)),
         ..requests()
     };
-    assert_eq!(listed(state.path(), &request, Order::Oldest), [3]);
     let model = Filter {
         model: Some("claude-sonnet-4-5".to_owned()),
         since: Some(Moment::from_seconds(1_790_000_002)),
         ..requests()
     };
-    assert_eq!(listed(state.path(), &model, Order::Oldest), [2, 3]);
+    for (filter, expected) in [
+        (equal(Exact::Team, "search"), &[2][..]),
+        (equal(Exact::Decision, "allowed"), &[1, 3]),
+        (equal(Exact::Team, "' OR 1=1 --"), &[]),
+        (category, &[2]),
+        (request, &[3]),
+        (model, &[2, 3]),
+    ] {
+        let found = listed(state.path(), &filter, Order::Oldest);
+        assert_eq!(found, expected, "{filter:?}");
+    }
+}
 
+#[test]
+fn sums_add_up_by_whatever_they_are_grouped() {
+    let state = three();
     let mut archive = Archive::open(state.path()).unwrap();
     let sums = archive.sums(&Filter::default(), By::Team).unwrap();
     let told: Vec<_> = sums
@@ -184,12 +177,8 @@ fn filters_and_sums_count_what_they_name() {
         .collect();
     assert_eq!(told, [("payments", 2, 0, 11), ("search", 1, 1, 5)]);
     for by in [By::User, By::Key, By::Model, By::Day, By::Context] {
-        let total: u64 = archive
-            .sums(&Filter::default(), by)
-            .unwrap()
-            .iter()
-            .map(|sum| sum.cost.nanos())
-            .sum();
+        let sums = archive.sums(&Filter::default(), by).unwrap();
+        let total: u64 = sums.iter().map(|sum| sum.cost.nanos()).sum();
         assert_eq!(total, 16);
     }
 }
