@@ -1,5 +1,7 @@
 //! The command line: arguments in, exit status out. One module for each subcommand; the only user of `anyhow`.
 
+pub mod scan;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -14,7 +16,9 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Scan(scan::ScanArgs),
+}
 
 /// Status for a wrong configuration (sysexits' `EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
@@ -24,7 +28,9 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever stopped the command, with its context; `main` prints it and exits with 1.
-    pub fn run(self, _out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-        match self.command {}
+    pub fn run(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Scan(args) => scan::run(&args, out),
+        }
     }
 }
