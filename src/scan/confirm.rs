@@ -26,6 +26,9 @@ pub struct Confirmed {
     pub secret: Range<usize>,
 }
 
+/// One of the two ways from a hit to its matches: [`pattern`] or [`keyword`].
+pub type How = fn((usize, &Rule), Hit, &[u8], &mut usize, &mut Vec<Confirmed>);
+
 /// Finds every match of an anchored rule that a hit tells of. `resume` is where this rule's last match ended.
 pub fn pattern(
     (index, rule): (usize, &Rule),

@@ -19,6 +19,7 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 pub mod validate;
+mod text;
 
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};

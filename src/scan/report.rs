@@ -1,83 +1,180 @@
 //! From confirmed secrets in decoded text to findings in the body as received.
 
-use super::confirm::Confirmed;
+use std::cmp::Reverse;
+use std::mem;
+use std::ops::Range;
+
 use super::decode::body::{self, Format};
+use super::decode::coding::Coding;
 use super::decode::locate::{Locate, Target};
-use super::finding::{Finding, Place};
-use super::rule::{Family, Rule};
-use super::scanner::{Scanner, Workspace};
+use super::finding::{Finding, Fingerprint, Layer, Place};
+use super::rule::Rule;
+use super::scanner::Scanner;
+use super::text::Text;
+
+/// Findings before a new one that it is compared with.
+const NEIGHBOURS: usize = 64;
+
+/// A secret on its way from the text that it was found in to the body.
+struct Trace<'a> {
+    rule: &'a Rule,
+    fingerprint: Fingerprint,
+    /// Bytes of the text that it has come to, finally of the body.
+    ranges: Vec<Range<usize>>,
+    /// Codings met on the way: the innermost first.
+    layers: Vec<Layer>,
+    path: String,
+}
 
 /// The findings of a scan, in the order of the body; each secret once per category.
-pub fn findings(
-    scanner: &Scanner,
-    format: Format,
-    body: &[u8],
-    workspace: &Workspace,
-) -> Vec<Finding> {
-    if workspace.confirmed().is_empty() {
-        return Vec::new();
-    }
-    let rules = &scanner.rules.rules;
-    let mut confirmed: Vec<(&Rule, &Confirmed)> = workspace
-        .confirmed()
-        .iter()
-        .filter_map(|one| Some((rules.get(one.rule)?, one)))
-        .collect();
-    // At one place the most telling family first, then the longest.
-    confirmed.sort_by_key(|(rule, one)| {
-        (
-            one.secret.start,
-            rule.family,
-            std::cmp::Reverse(one.secret.end),
-        )
-    });
-    let mut targets: Vec<Target> = confirmed
-        .iter()
-        .map(|(_, one)| Target::new(one.secret.clone()))
-        .collect();
-    let mut locate = Locate::new(body, &mut targets, 0);
-    // It stops where it stopped before, and that is known already.
-    let _ = body::read(format, body, scanner.limits().depth, &mut locate);
-    let mut findings: Vec<(Family, Finding)> = Vec::new();
-    for ((rule, one), target) in confirmed.iter().zip(targets) {
-        let secret = workspace.text().get(one.secret.clone());
-        let fingerprint = scanner.fingerprint(secret.unwrap_or_default());
-        let (Some(first), Some(last)) = (target.ranges.first(), target.ranges.last()) else {
-            continue;
-        };
-        let span = first.start..last.end;
-        if scanner.rules.allowed.contains(&fingerprint)
-            || findings
-                .iter()
-                .any(|(family, other)| covers(*family, other, rule, &span))
-        {
+pub fn findings(scanner: &Scanner, format: Format, body: &[u8], texts: &[Text]) -> Vec<Finding> {
+    let mut traces = Vec::new();
+    for (level, text) in texts.iter().enumerate().rev() {
+        start(scanner, text, &mut traces);
+        if traces.is_empty() {
             continue;
         }
-        let finding = Finding {
-            rule: rule.id.clone(),
-            category: rule.category.clone(),
-            path: target.path,
-            span: Some(span.clone()),
-            near: Some(span),
-            fingerprint,
-            place: Place::Spans {
-                ranges: target.ranges,
-                layers: format.layer().into_iter().collect(),
-            },
+        let before = level.checked_sub(1).and_then(|level| texts.get(level));
+        match before {
+            Some(before) => step(&mut traces, |targets, seen| {
+                text.locate(&before.bytes, targets, seen);
+            }),
+            None => step(&mut traces, |targets, _| {
+                let mut locate = Locate::new(body, targets, 0);
+                // It stops where it stopped before, and that is known already.
+                let _ = body::read(format, body, scanner.limits().depth, &mut locate);
+            }),
+        }
+    }
+    for trace in &mut traces {
+        trace.layers.extend(format.layer());
+        trace.layers.reverse();
+    }
+    choose(scanner, traces)
+}
+
+/// Adds the secrets of one text.
+fn start<'a>(scanner: &'a Scanner, text: &Text, traces: &mut Vec<Trace<'a>>) {
+    for one in &text.confirmed {
+        let secret = text.bytes.get(one.secret.clone());
+        let (Some(rule), Some(secret)) = (scanner.rules.rules.get(one.rule), secret) else {
+            continue;
         };
-        findings.push((rule.family, finding));
-        if findings.len() >= scanner.limits().findings {
+        let fingerprint = scanner.fingerprint(secret);
+        if !scanner.rules.allowed.contains(&fingerprint) {
+            traces.push(Trace {
+                rule,
+                fingerprint,
+                ranges: vec![one.secret.clone()],
+                layers: Vec::new(),
+                path: String::new(),
+            });
+        }
+    }
+}
+
+/// Takes all traces one text back.
+fn step(
+    traces: &mut [Trace<'_>],
+    locate: impl FnOnce(&mut [Target], &mut dyn FnMut(usize, Coding)),
+) {
+    let mut owners: Vec<(usize, Range<usize>)> = Vec::new();
+    for (index, trace) in traces.iter_mut().enumerate() {
+        let ranges = mem::take(&mut trace.ranges);
+        owners.extend(ranges.into_iter().map(|range| (index, range)));
+    }
+    owners.sort_by_key(|(_, range)| range.start);
+    let mut targets: Vec<Target> = owners
+        .iter()
+        .map(|(_, range)| Target::new(range.clone()))
+        .collect();
+    locate(&mut targets, &mut |index, coding| {
+        let trace = owners
+            .get(index)
+            .and_then(|(owner, _)| traces.get_mut(*owner));
+        if let (Some(trace), Some(layer)) = (trace, layer(coding))
+            && trace.layers.last() != Some(&layer)
+        {
+            trace.layers.push(layer);
+        }
+    });
+    for ((owner, _), target) in owners.iter().zip(targets) {
+        if let Some(trace) = traces.get_mut(*owner) {
+            trace.ranges.extend(target.ranges);
+            if trace.path.is_empty() {
+                trace.path = target.path;
+            }
+        }
+    }
+}
+
+const fn layer(coding: Coding) -> Option<Layer> {
+    Some(match coding {
+        Coding::Joined => return None,
+        Coding::Escapes => Layer::Escapes,
+        Coding::Percent => Layer::Percent,
+        Coding::Entities => Layer::Entities,
+        Coding::Folded | Coding::Invisible => Layer::Folded,
+        Coding::Base64 => Layer::Base64,
+    })
+}
+
+/// Leaves out what another trace says better: the same bytes in the same category, or by a vaguer family of rules.
+fn choose(scanner: &Scanner, mut traces: Vec<Trace<'_>>) -> Vec<Finding> {
+    traces.retain(|trace| !trace.ranges.is_empty());
+    traces.sort_by_key(|trace| {
+        let near = trace.near();
+        (
+            near.start,
+            trace.rule.family,
+            Reverse(near.end),
+            trace.layers.len(),
+        )
+    });
+    let mut kept: Vec<Trace<'_>> = Vec::new();
+    for trace in traces {
+        let mut before = kept.iter().rev().take(NEIGHBOURS);
+        if !before.any(|other| other.covers(&trace)) {
+            kept.push(trace);
+        }
+        if kept.len() >= scanner.limits().findings {
             break;
         }
     }
-    findings.into_iter().map(|(_, finding)| finding).collect()
+    kept.into_iter().map(Trace::finding).collect()
 }
 
-/// Whether a finding already says what this one would: the same category, or a vaguer family, over the same bytes.
-fn covers(family: Family, other: &Finding, rule: &Rule, span: &std::ops::Range<usize>) -> bool {
-    let overlap = other
-        .near
-        .as_ref()
-        .is_some_and(|near| near.start < span.end && span.start < near.end);
-    overlap && (other.category == rule.category || family < rule.family)
+impl Trace<'_> {
+    fn near(&self) -> Range<usize> {
+        let start = self.ranges.first().map_or(0, |range| range.start);
+        start..self.ranges.last().map_or(start, |range| range.end)
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.near(), other.near());
+        let overlap = mine.start < theirs.end && theirs.start < mine.end;
+        let (mine, theirs) = (self.rule, other.rule);
+        overlap && (mine.category == theirs.category || mine.family < theirs.family)
+    }
+
+    fn finding(self) -> Finding {
+        let near = self.near();
+        let sealed = self.layers.contains(&Layer::Base64);
+        Finding {
+            rule: self.rule.id.clone(),
+            category: self.rule.category.clone(),
+            path: self.path,
+            span: (!sealed).then(|| near.clone()),
+            near: Some(near),
+            fingerprint: self.fingerprint,
+            place: if sealed {
+                Place::Sealed(Layer::Base64)
+            } else {
+                Place::Spans {
+                    ranges: self.ranges,
+                    layers: self.layers,
+                }
+            },
+        }
+    }
 }

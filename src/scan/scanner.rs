@@ -3,17 +3,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::confirm::{self, Confirmed};
+use super::confirm;
+use super::decode::INVISIBLE;
+use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
-use super::engine::{BuildError, Engine, Memory, Wanted};
+use super::decode::coding::Coding;
+use super::decode::pieces::{self, Digits, Piece};
+use super::engine::{BuildError, Engine, Hit, Memory, Wanted};
 use super::finding::{Fingerprint, Report, Undecodable};
 use super::known::KnownValues;
 use super::report;
 use super::rule::{Rule, RuleSet};
+use super::text::Text;
 use crate::domain::{Name, Secret};
 
 /// Bytes that a workspace keeps from one scan to the next; what a larger body needed is given back.
 const KEPT: usize = 8 << 20;
+
+/// Bytes of decoded pieces that even a small body may have, besides twice its own size.
+const SLACK: usize = 64 << 10;
 
 /// Bounds of one scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +65,19 @@ enum Slot {
     Pattern(usize),
     /// A word that these rules want before their match.
     Keyword(Vec<usize>),
+    /// No rule's: what is around it is coded once more.
+    Coded(Coding),
 }
+
+/// What the matcher looks for besides the rules: it is on its way through the text anyway.
+const CODED: [(Coding, &str); 3] = [
+    (
+        Coding::Entities,
+        "&(?:amp|lt|gt|quot|apos|sol|equals|plus|colon|lowbar|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});",
+    ),
+    (Coding::Percent, "%[2-7][0-9a-fA-F]"),
+    (Coding::Invisible, INVISIBLE),
+];
 
 /// Rules and values, compiled. Immutable; a change of either makes a new one.
 pub struct Scanner {
@@ -66,6 +86,7 @@ pub struct Scanner {
     quick: Option<Engine>,
     /// Patterns without a literal: a tenth as fast, and only there when such a family is on.
     slow: Option<Engine>,
+    digits: Digits,
     key: Secret<[u8; 32]>,
     limits: Limits,
     /// Tells a workspace whether it was prepared for this scanner.
@@ -78,10 +99,13 @@ pub struct Scanner {
 pub struct Workspace {
     prepared_for: Option<Arc<()>>,
     memory: Memory,
-    text: Vec<u8>,
+    texts: Vec<Text>,
+    blocks: Blocks,
+    pieces: Vec<Piece>,
+    /// Places that the matcher found to be coded.
+    coded: Vec<(Coding, u32)>,
     /// Per rule: where its last match ended.
     resume: Vec<usize>,
-    confirmed: Vec<Confirmed>,
 }
 
 impl Scanner {
@@ -104,6 +128,7 @@ impl Scanner {
             quick,
             slow,
             rules,
+            digits: Digits::new(),
             key: fingerprint_key.clone(),
             limits,
             identity: Arc::new(()),
@@ -134,17 +159,79 @@ impl Scanner {
             };
         }
         let (format, declared) = Format::of(body.content_type, body.bytes);
-        workspace.text.clear();
-        workspace.text.reserve(body.bytes.len() + 64);
-        let stopped = body::append(format, body.bytes, self.limits.depth, &mut workspace.text);
-        let unmatched = self.matches(workspace).err();
-        let findings = report::findings(self, format, body.bytes, workspace);
-        let decoded_bytes = workspace.text.len() as u64;
-        workspace.shrink();
-        Report {
+        let stopped = self
+            .read(workspace, format, body.bytes)
+            .filter(|_| declared);
+        let depth = self.read_deeper(workspace, body.bytes.len());
+        let findings = report::findings(self, format, body.bytes, &workspace.texts);
+        let decoded_bytes = workspace.texts.iter().map(|text| text.bytes.len() as u64);
+        let report = Report {
             findings,
-            undecodable: unmatched.or(stopped.filter(|_| declared)),
-            decoded_bytes,
+            undecodable: stopped.or(depth),
+            decoded_bytes: decoded_bytes.sum(),
+        };
+        workspace.shrink();
+        report
+    }
+
+    /// Makes the first text of the body.
+    fn read(&self, workspace: &mut Workspace, format: Format, body: &[u8]) -> Option<Undecodable> {
+        let Workspace { texts, blocks, .. } = workspace;
+        blocks.clear();
+        texts.resize_with(self.limits.nesting + 1, Text::default);
+        let first = texts.first_mut()?;
+        first.clear();
+        first.bytes.reserve(body.len() + 64);
+        body::append(format, body, self.limits.depth, &mut first.bytes, blocks)
+    }
+
+    /// Matches the first text, makes the next of its coded pieces, and so on until nothing is coded any more.
+    fn read_deeper(&self, workspace: &mut Workspace, size: usize) -> Option<Undecodable> {
+        let mut problem = workspace.blocks.overflow.then_some(Undecodable::TooLarge);
+        let mut budget = size.saturating_mul(2).saturating_add(SLACK);
+        for level in 0..=self.limits.nesting {
+            problem = problem.or(self.matches(workspace, level).err());
+            self.find_pieces(workspace, level);
+            let Workspace { texts, pieces, .. } = workspace;
+            let (done, rest) = texts.split_at_mut(level + 1);
+            let (Some(text), false) = (done.last(), pieces.is_empty()) else {
+                break;
+            };
+            let Some(next) = rest.first_mut() else {
+                let sealed = pieces.iter().any(|piece| piece.coding == Coding::Base64);
+                problem = problem.or(sealed.then_some(Undecodable::TooDeep));
+                break;
+            };
+            if !next.read(&text.bytes, pieces, budget) {
+                problem = problem.or(Some(Undecodable::TooLarge));
+            }
+            budget = budget.saturating_sub(next.bytes.len());
+        }
+        problem
+    }
+
+    /// Fills `pieces` with what is coded in a text.
+    fn find_pieces(&self, workspace: &mut Workspace, level: usize) {
+        let Workspace {
+            texts,
+            blocks,
+            pieces,
+            coded,
+            ..
+        } = workspace;
+        pieces.clear();
+        let Some(text) = texts.get(level).map(|text| text.bytes.as_slice()) else {
+            return;
+        };
+        if level == 0 {
+            pieces::joined(text, &blocks.joins, pieces);
+        }
+        pieces::escapes_and_folds(text, pieces);
+        self.digits.base64(text, pieces);
+        for (coding, _) in CODED {
+            let places = coded.iter().filter(|(found, _)| *found == coding);
+            let places = places.map(|(_, end)| *end as usize - 1);
+            pieces::around(coding, places, text, pieces);
         }
     }
 
@@ -161,36 +248,51 @@ impl Scanner {
         Ok(())
     }
 
-    /// Fills `confirmed` with the secrets of the text.
-    fn matches(&self, workspace: &mut Workspace) -> Result<(), Undecodable> {
+    /// Finds the secrets of one text.
+    fn matches(&self, workspace: &mut Workspace, level: usize) -> Result<(), Undecodable> {
         let Workspace {
             memory,
-            text,
+            texts,
+            coded,
             resume,
-            confirmed,
             ..
         } = workspace;
-        confirmed.clear();
+        let text = texts.get_mut(level).ok_or(Undecodable::Engine)?;
+        coded.clear();
         resume.fill(0);
         let mut outcome = Ok(());
         for engine in self.quick.iter().chain(&self.slow) {
-            outcome = outcome.and(engine.find(text, memory));
+            outcome = outcome.and(engine.find(&text.bytes, memory));
             for hit in memory.hits() {
-                let (rules, confirm): (&[usize], fn(_, _, &[u8], &mut _, &mut _)) =
-                    match self.slots.get(hit.slot as usize) {
-                        Some(Slot::Pattern(rule)) => (std::slice::from_ref(rule), confirm::pattern),
-                        Some(Slot::Keyword(rules)) => (rules, confirm::keyword),
-                        None => continue,
-                    };
-                for &index in rules {
-                    let parts = self.rules.rules.get(index).zip(resume.get_mut(index));
-                    if let Some((rule, resume)) = parts {
-                        confirm((index, rule), *hit, text, resume, confirmed);
+                match self.slots.get(hit.slot as usize) {
+                    Some(Slot::Pattern(rule)) => {
+                        self.confirm(&[*rule], confirm::pattern, *hit, text, resume);
                     }
+                    Some(Slot::Keyword(rules)) => {
+                        self.confirm(rules, confirm::keyword, *hit, text, resume);
+                    }
+                    Some(Slot::Coded(coding)) => coded.push((*coding, hit.last)),
+                    None => {}
                 }
             }
         }
         outcome
+    }
+
+    fn confirm(
+        &self,
+        rules: &[usize],
+        how: confirm::How,
+        hit: Hit,
+        text: &mut Text,
+        resume: &mut [usize],
+    ) {
+        for &index in rules {
+            let parts = self.rules.rules.get(index).zip(resume.get_mut(index));
+            if let Some((rule, resume)) = parts {
+                how((index, rule), hit, &text.bytes, resume, &mut text.confirmed);
+            }
+        }
     }
 
     pub(super) fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
@@ -203,20 +305,15 @@ impl Scanner {
 }
 
 impl Workspace {
-    pub(super) fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    pub(super) fn confirmed(&self) -> &[Confirmed] {
-        &self.confirmed
-    }
-
     fn shrink(&mut self) {
-        self.text.clear();
-        if self.text.capacity() > KEPT {
-            self.text.shrink_to(KEPT);
+        for text in &mut self.texts {
+            text.shrink(KEPT);
         }
-        self.confirmed.clear();
+        self.blocks.clear();
+        self.pieces.clear();
+        if self.pieces.capacity() > KEPT / size_of::<Piece>() {
+            self.pieces.shrink_to(0);
+        }
     }
 }
 
@@ -248,6 +345,14 @@ fn plan(rules: &[Rule]) -> (Vec<Slot>, Vec<Wanted<'_>>, Vec<Wanted<'_>>) {
                 rules.push(index);
             }
         }
+    }
+    for (coding, pattern) in CODED {
+        quick.push(Wanted {
+            slot: slots.len(),
+            pattern: pattern.to_owned(),
+            origin: None,
+        });
+        slots.push(Slot::Coded(coding));
     }
     (slots, quick, slow)
 }

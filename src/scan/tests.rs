@@ -128,3 +128,87 @@ fn a_workspace_serves_any_scanner() {
     assert_eq!(two.scan(&mut workspace, body, None).findings.len(), 1);
     assert_eq!(one.scan(&mut workspace, body, None).findings.len(), 0);
 }
+
+/// What is found in `text` as a string of a JSON body.
+fn inside(text: &str) -> Vec<String> {
+    seen(&serde_json::to_string(&serde_json::json!({ "text": text })).unwrap())
+}
+
+#[test]
+fn a_string_in_a_string_is_read_and_its_span_is_exact() {
+    let arguments = serde_json::json!({ "content": "a\nacme_0123456789abcdef\nb" }).to_string();
+    assert_eq!(inside(&arguments), ["$.text=0123456789abcdef"]);
+    let twice = serde_json::json!({ "config": arguments }).to_string();
+    assert_eq!(inside(&twice), ["$.text=0123456789abcdef"]);
+    assert_eq!(
+        inside(r"x\nacme_01234567\u00389abcdef"),
+        [r"$.text=01234567\\u00389abcdef"]
+    );
+}
+
+#[test]
+fn base64_is_undone_and_has_no_span() {
+    let body = r#"["text IyBmaWxlCnggPSBhY21lXzAxMjM0NTY3ODlhYmNkZWYK."]"#;
+    let report = scan(&scanner(RULES), body);
+    let finding = &report.findings[0];
+    assert_eq!(finding.span, None);
+    assert_eq!(finding.place, Place::Sealed(Layer::Base64));
+    assert_eq!(
+        &body[finding.near.clone().unwrap()],
+        "XzAxMjM0NTY3ODlhYmNkZWYK"
+    );
+}
+
+#[test]
+fn percent_entities_and_forms_are_undone() {
+    assert_eq!(
+        inside("a=acme%5F0123456789abcdef"),
+        ["$.text=0123456789abcdef"]
+    );
+    assert_eq!(
+        inside("a=acme&#95;01234567&#x38;9abcdef"),
+        ["$.text=01234567&#x38;9abcdef"]
+    );
+    let bytes = b"x=1&prompt=a+b%0Aacme_01234567%389abcdef&y=2";
+    let body = Body {
+        bytes,
+        content_type: Some("application/x-www-form-urlencoded"),
+        content_encoding: None,
+    };
+    let scanner = scanner(RULES);
+    let report = scanner.scan(&mut scanner.workspace(), body, None);
+    assert_eq!(report.findings[0].path, "$.prompt");
+    assert_eq!(
+        &bytes[report.findings[0].span.clone().unwrap()],
+        b"01234567%389abcdef"
+    );
+}
+
+#[test]
+fn a_secret_cut_by_what_does_not_belong_to_it_is_found_in_parts() {
+    for text in [
+        "key acme_01234567\n89abcdef end",
+        "key acme_01234567\u{200b}89abcdef end",
+        "+key acme_01234567\n+89abcdef end",
+        "   1→key acme_01234567\n   2→89abcdef end",
+        "key acme_01234567\\\n    89abcdef end",
+    ] {
+        let body = serde_json::json!({ "text": text }).to_string();
+        let report = scan(&scanner(RULES), &body);
+        assert_eq!(report.findings.len(), 1, "{text}");
+        let Place::Spans { ranges, layers } = &report.findings[0].place else {
+            panic!("{text}")
+        };
+        let parts: Vec<&str> = ranges.iter().map(|range| &body[range.clone()]).collect();
+        assert_eq!(parts, ["01234567", "89abcdef"], "{text}");
+        assert_eq!(layers, &[Layer::Json, Layer::Folded]);
+    }
+}
+
+#[test]
+fn a_secret_cut_by_text_blocks_is_found() {
+    let body = r#"{"content":[{"type":"text","text":"a acme_0123"},{"type":"text","text":"4567"},{"text":"89abcdef b"}]}"#;
+    let span = r#"$.content[0].text=0123"},{"type":"text","text":"4567"},{"text":"89abcdef"#;
+    assert_eq!(seen(body), [span]);
+    assert_eq!(seen(r#"["acme_0123456","789abcdef"]"#).len(), 1);
+}

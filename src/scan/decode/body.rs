@@ -1,7 +1,10 @@
 //! The first text of a body, by its content type.
 
+use std::ops::Range;
+
+use super::blocks::Blocks;
 use super::events::{Append, Events, Role};
-use super::json;
+use super::{form, json};
 use crate::scan::finding::{Layer, Undecodable};
 
 /// How a body's bytes are read.
@@ -10,9 +13,19 @@ pub enum Format {
     Json,
     /// Several JSON texts, one after another.
     JsonLines,
+    Form,
     /// As it is: plain text, multipart, anything unknown.
     Text,
 }
+
+const TYPES: [(&str, Format); 6] = [
+    ("application/json", Format::Json),
+    ("text/json", Format::Json),
+    ("application/x-ndjson", Format::JsonLines),
+    ("application/jsonl", Format::JsonLines),
+    ("application/jsonlines", Format::JsonLines),
+    ("application/x-www-form-urlencoded", Format::Form),
+];
 
 impl Format {
     /// By the declared type; where there is none, by the first byte. The second part tells whether it was declared, so that
@@ -24,16 +37,12 @@ impl Format {
             return (if json { Self::JsonLines } else { Self::Text }, false);
         };
         let essence = declared.split(';').next().unwrap_or_default().trim();
-        let is = |name: &str| essence.eq_ignore_ascii_case(name);
-        let format =
-            if is("application/x-ndjson") || is("application/jsonl") || is("application/jsonlines")
-            {
-                Self::JsonLines
-            } else if is("application/json") || is("text/json") || ends_with_json(essence) {
-                Self::Json
-            } else {
-                Self::Text
-            };
+        let format = TYPES
+            .iter()
+            .find(|(name, _)| essence.eq_ignore_ascii_case(name))
+            .map(|(_, format)| *format);
+        let json = ends_with_json(essence).then_some(Self::Json);
+        let format = format.or(json).unwrap_or(Self::Text);
         (format, true)
     }
 
@@ -41,6 +50,7 @@ impl Format {
     pub const fn layer(self) -> Option<Layer> {
         match self {
             Self::Json | Self::JsonLines => Some(Layer::Json),
+            Self::Form => Some(Layer::Percent),
             Self::Text => None,
         }
     }
@@ -65,6 +75,10 @@ pub fn read<E: Events>(
     let stopped = match format {
         Format::Json => json::walk(body, false, depth, events).err(),
         Format::JsonLines => json::walk(body, true, depth, events).err(),
+        Format::Form => {
+            form::walk(body, events);
+            None
+        }
         Format::Text => {
             raw(body, 0, events);
             None
@@ -84,12 +98,63 @@ fn raw<E: Events>(body: &[u8], at: usize, events: &mut E) {
     }
 }
 
-/// Appends the text of a body.
+/// Appends the text of a body, and notes which blocks follow each other.
 pub fn append(
     format: Format,
     body: &[u8],
     depth: usize,
     text: &mut Vec<u8>,
+    blocks: &mut Blocks,
 ) -> Option<Undecodable> {
-    read(format, body, depth, &mut Append { source: body, text })
+    let mut leaves = Leaves {
+        append: Append { source: body, text },
+        blocks,
+        start: 0,
+    };
+    read(format, body, depth, &mut leaves)
+}
+
+/// Builds the first text.
+struct Leaves<'a> {
+    append: Append<'a>,
+    blocks: &'a mut Blocks,
+    /// Where the current leaf starts in the text.
+    start: usize,
+}
+
+impl Events for Leaves<'_> {
+    #[inline]
+    fn plain(&mut self, at: Range<usize>) {
+        self.append.plain(at);
+    }
+
+    #[inline]
+    fn stands_for(&mut self, text: &[u8], at: Range<usize>) {
+        self.append.stands_for(text, at);
+    }
+
+    fn start(&mut self, _role: Role, _at: usize) {
+        self.start = self.append.text.len();
+    }
+
+    fn end(&mut self, role: Role, at: usize) {
+        let leaf = self.start..self.append.text.len();
+        match role {
+            Role::Key => self.blocks.key(leaf),
+            Role::Value => self.blocks.value(self.append.text, leaf),
+        }
+        self.append.end(role, at);
+    }
+
+    fn open(&mut self, array: bool) {
+        self.blocks.open(array);
+    }
+
+    fn close(&mut self) {
+        self.blocks.close();
+    }
+
+    fn comma(&mut self) {
+        self.blocks.comma();
+    }
 }

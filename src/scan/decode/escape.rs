@@ -68,6 +68,19 @@ fn unicode(text: &[u8], at: usize) -> Option<Escape> {
     Some(Escape::character(char::REPLACEMENT_CHARACTER, 6))
 }
 
+/// The escape whose last backslash is at `at`, in any of the languages that agents send: JSON's and `\x41`, `\'`.
+pub fn any(text: &[u8], at: usize, end: usize) -> Option<Escape> {
+    let one = match text.get(at + 1)? {
+        quote @ (b'\'' | b'`') => Escape::byte(*quote, 2),
+        b'x' => {
+            let code = hex(text.get(at + 2..at + 4)?)?;
+            Escape::character(char::from_u32(code)?, 4)
+        }
+        _ => json(text, at)?,
+    };
+    (at + one.taken <= end).then_some(one)
+}
+
 /// The number that these hexadecimal digits write.
 pub fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0u32, |number, digit| {

@@ -65,6 +65,11 @@ impl<'a> Locate<'a> {
         }
     }
 
+    /// Goes on as if `at` bytes of text had been read.
+    pub fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
     fn overlapping(&mut self, length: usize) -> impl Iterator<Item = &mut Target> {
         let (from, to) = (self.at, self.at + length);
         while self

@@ -3,8 +3,15 @@
 //! A body becomes a text (its leaves, one after another); pieces of that text that are coded once more become a second
 //! text, and so on. Nothing here knows rules or findings.
 
+pub mod blocks;
 pub mod body;
+pub mod coding;
 pub mod escape;
 pub mod events;
+mod fold;
+mod form;
 pub mod json;
 pub mod locate;
+pub mod pieces;
+
+pub use fold::INVISIBLE;

@@ -1,0 +1,256 @@
+//! The codings that a piece of text can be in besides being itself, each undone in one pass without building anything.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::escape;
+use super::events::Events;
+use super::fold;
+
+/// One coding of a piece of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// None: pieces that stand apart and are read as one.
+    Joined,
+    Escapes,
+    Percent,
+    Entities,
+    /// Line breaks inside a token, with what an editor or a diff puts before each line.
+    Folded,
+    /// Characters that do not show.
+    Invisible,
+    Base64,
+}
+
+/// Reads `piece` of the text as that coding.
+pub fn read<E: Events>(coding: Coding, text: &[u8], piece: Range<usize>, events: &mut E) {
+    match coding {
+        Coding::Joined => events.plain(piece),
+        Coding::Escapes => escapes(text, piece, events),
+        Coding::Percent => percent(text, piece, events),
+        Coding::Entities => entities(text, piece, events),
+        Coding::Folded => folded(text, piece, events),
+        Coding::Invisible => invisible(text, piece, events),
+        Coding::Base64 => base64(text, piece, events),
+    }
+}
+
+/// Tells `events` of everything up to the next `mark`; where that is.
+fn plain_to<E: Events>(
+    mark: u8,
+    text: &[u8],
+    at: usize,
+    end: usize,
+    events: &mut E,
+) -> Option<usize> {
+    let rest = text.get(at..end)?;
+    let stop = memchr(mark, rest).map_or(end, |found| at + found);
+    if stop > at {
+        events.plain(at..stop);
+    }
+    (stop < end).then_some(stop)
+}
+
+/// Backslash escapes of any depth at once: a run of backslashes and what it announces. `\\\\n` is a line break as `\n` is:
+/// how often a text was quoted does not matter to what it says.
+fn escapes<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let mut at = piece.start;
+    while let Some(slash) = plain_to(b'\\', text, at, piece.end, events) {
+        let rest = text.get(slash..piece.end).unwrap_or_default();
+        let run = rest.iter().take_while(|b| **b == b'\\').count();
+        let last = slash + run - 1;
+        at = match escape::any(text, last, piece.end) {
+            Some(one) => {
+                let end = last + one.taken;
+                events.stands_for(one.text(), slash..end);
+                end
+            }
+            None => {
+                events.stands_for(b"\\", slash..last + 1);
+                last + 1
+            }
+        };
+    }
+}
+
+fn percent<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let mut at = piece.start;
+    while let Some(sign) = plain_to(b'%', text, at, piece.end, events) {
+        let digits = text.get(sign + 1..sign + 3).and_then(escape::hex);
+        at = match digits.and_then(|code| u8::try_from(code).ok()) {
+            Some(byte) if sign + 3 <= piece.end => {
+                events.stands_for(&[byte], sign..sign + 3);
+                sign + 3
+            }
+            _ => {
+                events.plain(sign..sign + 1);
+                sign + 1
+            }
+        };
+    }
+}
+
+fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let mut at = piece.start;
+    while let Some(sign) = plain_to(b'&', text, at, piece.end, events) {
+        let rest = text.get(sign..piece.end).unwrap_or_default();
+        let body = rest.get(1..rest.len().min(12)).unwrap_or_default();
+        let entity = memchr(b';', body).and_then(|length| Some((body.get(..length)?, length + 2)));
+        at = match entity.and_then(|(name, taken)| Some((character(name)?, taken))) {
+            Some((character, taken)) => {
+                let mut bytes = [0; 4];
+                let bytes = character.encode_utf8(&mut bytes).as_bytes();
+                events.stands_for(bytes, sign..sign + taken);
+                sign + taken
+            }
+            None => {
+                events.plain(sign..sign + 1);
+                sign + 1
+            }
+        };
+    }
+}
+
+/// What `&name;` stands for.
+fn character(name: &[u8]) -> Option<char> {
+    Some(match name {
+        b"amp" => '&',
+        b"lt" => '<',
+        b"gt" => '>',
+        b"quot" => '"',
+        b"apos" => '\'',
+        b"nbsp" => ' ',
+        b"sol" => '/',
+        b"equals" => '=',
+        b"plus" => '+',
+        b"colon" => ':',
+        b"lowbar" => '_',
+        [b'#', b'x' | b'X', digits @ ..] if !digits.is_empty() => {
+            char::from_u32(escape::hex(digits)?)?
+        }
+        [b'#', digits @ ..] => char::from_u32(std::str::from_utf8(digits).ok()?.parse().ok()?)?,
+        _ => return None,
+    })
+}
+
+fn folded<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let mut at = piece.start;
+    while let Some(newline) = memchr(b'\n', text.get(at..piece.end).unwrap_or_default()) {
+        let newline = at + newline;
+        let before = fold::before(text, newline).max(at);
+        if before > at {
+            events.plain(at..before);
+        }
+        at = fold::after(text, newline).min(piece.end);
+    }
+    if at < piece.end {
+        events.plain(at..piece.end);
+    }
+}
+
+fn invisible<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let (mut at, mut from) = (piece.start, piece.start);
+    while at < piece.end {
+        let length = fold::invisible(text.get(at..piece.end).unwrap_or_default());
+        if length > 0 {
+            if at > from {
+                events.plain(from..at);
+            }
+            from = at + length;
+        }
+        at += length.max(1);
+    }
+    if from < piece.end {
+        events.plain(from..piece.end);
+    }
+}
+
+/// Both alphabets; padding and line breaks are passed over.
+fn base64<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let (mut bits, mut digits, mut start) = (0u32, 0u8, piece.start);
+    for at in piece.clone() {
+        let Some(digit) = text.get(at).copied().and_then(base64_digit) else {
+            continue;
+        };
+        if digits == 0 {
+            start = at;
+        }
+        bits = bits << 6 | u32::from(digit);
+        digits += 1;
+        if digits == 4 {
+            let [_, first, second, third] = bits.to_be_bytes();
+            events.stands_for(&[first, second, third], start..at + 1);
+            (bits, digits) = (0, 0);
+        }
+    }
+    let rest = (bits << (6 * (4 - u32::from(digits)))).to_be_bytes();
+    if let Some(length @ 1..) = digits.checked_sub(1) {
+        let bytes = rest.get(1..=usize::from(length)).unwrap_or_default();
+        events.stands_for(bytes, start..piece.end);
+    }
+}
+
+/// The value of a digit in the standard or the URL-safe alphabet.
+pub const fn base64_digit(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::events::Append;
+    use super::*;
+
+    fn decode(coding: Coding, text: &str) -> String {
+        let mut out = Vec::new();
+        let mut events = Append {
+            source: text.as_bytes(),
+            text: &mut out,
+        };
+        read(coding, text.as_bytes(), 0..text.len(), &mut events);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn escapes_of_any_depth_are_undone() {
+        assert_eq!(
+            decode(Coding::Escapes, r#"a\nb\\nc\\\"d\/e\u0041\\u0042\x43"#),
+            "a\nb\nc\"d/eABC"
+        );
+        assert_eq!(decode(Coding::Escapes, r"C:\Work \\ \"), r"C:\Work \ \");
+    }
+
+    #[test]
+    fn percent_and_entities_are_undone() {
+        assert_eq!(decode(Coding::Percent, "a%3Db%2f%zz%4"), "a=b/%zz%4");
+        assert_eq!(
+            decode(Coding::Entities, "a&amp;b&#61;&#x3d;&no; & &quot;"),
+            "a&b==&no; & \""
+        );
+    }
+
+    #[test]
+    fn base64_is_undone_in_both_alphabets_with_any_padding() {
+        assert_eq!(decode(Coding::Base64, "aGVsbG8="), "hello");
+        assert_eq!(decode(Coding::Base64, "aGVs\nbG8gdw"), "hello w");
+        assert_eq!(decode(Coding::Base64, "Pz8_Pz8/"), "??????");
+    }
+
+    #[test]
+    fn folds_and_invisible_characters_are_left_out() {
+        assert_eq!(decode(Coding::Folded, "abc\n  def\r\nghi"), "abcdefghi");
+        assert_eq!(decode(Coding::Folded, "+abc\n+def"), "+abcdef");
+        assert_eq!(decode(Coding::Folded, "  12→abc\n  13→def"), "  12→abcdef");
+        assert_eq!(
+            decode(Coding::Invisible, "a\u{200b}b\u{feff}c\u{2019}d\u{ad}"),
+            "abc\u{2019}d"
+        );
+    }
+}
