@@ -18,8 +18,8 @@ mod rule;
 mod scanner;
 #[cfg(test)]
 mod tests;
-pub mod validate;
 mod text;
+pub mod validate;
 
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};

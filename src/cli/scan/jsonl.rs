@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::scan::{Body, Report, Scanner};
+use crate::scan::{Body, Report, Scanner, Undecodable};
 
 #[derive(Deserialize)]
 struct Line {
@@ -80,7 +80,7 @@ fn said(id: u64, report: &Report, ns: u64) -> Answer<'_> {
         id,
         findings: findings.collect(),
         ns,
-        undecodable: report.undecodable.map(|why| why.code()),
+        undecodable: report.undecodable.map(Undecodable::code),
     }
 }
 

@@ -60,17 +60,13 @@ fn escapes<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
         let rest = text.get(slash..piece.end).unwrap_or_default();
         let run = rest.iter().take_while(|b| **b == b'\\').count();
         let last = slash + run - 1;
-        at = match escape::any(text, last, piece.end) {
-            Some(one) => {
-                let end = last + one.taken;
-                events.stands_for(one.text(), slash..end);
-                end
-            }
-            None => {
-                events.stands_for(b"\\", slash..last + 1);
-                last + 1
-            }
-        };
+        at = last + 1;
+        if let Some(one) = escape::any(text, last, piece.end) {
+            at = last + one.taken;
+            events.stands_for(one.text(), slash..at);
+        } else {
+            events.stands_for(b"\\", slash..at);
+        }
     }
 }
 
@@ -78,16 +74,14 @@ fn percent<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     let mut at = piece.start;
     while let Some(sign) = plain_to(b'%', text, at, piece.end, events) {
         let digits = text.get(sign + 1..sign + 3).and_then(escape::hex);
-        at = match digits.and_then(|code| u8::try_from(code).ok()) {
+        at = sign + 1;
+        match digits.and_then(|code| u8::try_from(code).ok()) {
             Some(byte) if sign + 3 <= piece.end => {
-                events.stands_for(&[byte], sign..sign + 3);
-                sign + 3
+                at = sign + 3;
+                events.stands_for(&[byte], sign..at);
             }
-            _ => {
-                events.plain(sign..sign + 1);
-                sign + 1
-            }
-        };
+            _ => events.plain(sign..at),
+        }
     }
 }
 
@@ -97,18 +91,16 @@ fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
         let rest = text.get(sign..piece.end).unwrap_or_default();
         let body = rest.get(1..rest.len().min(12)).unwrap_or_default();
         let entity = memchr(b';', body).and_then(|length| Some((body.get(..length)?, length + 2)));
-        at = match entity.and_then(|(name, taken)| Some((character(name)?, taken))) {
-            Some((character, taken)) => {
-                let mut bytes = [0; 4];
-                let bytes = character.encode_utf8(&mut bytes).as_bytes();
-                events.stands_for(bytes, sign..sign + taken);
-                sign + taken
-            }
-            None => {
-                events.plain(sign..sign + 1);
-                sign + 1
-            }
-        };
+        at = sign + 1;
+        if let Some((character, taken)) =
+            entity.and_then(|(name, taken)| Some((character(name)?, taken)))
+        {
+            at = sign + taken;
+            let mut bytes = [0; 4];
+            events.stands_for(character.encode_utf8(&mut bytes).as_bytes(), sign..at);
+        } else {
+            events.plain(sign..at);
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn of(pattern: &str) -> Result<Shape, String> {
 /// Runs of fixed text in every match of a part of a pattern.
 #[derive(Clone, Copy, Default)]
 struct Runs {
-    /// The part is nothing but fixed text, this long.
+    /// The part is one of a few fixed texts, at least this long.
     whole: Option<usize>,
     start: usize,
     end: usize,
@@ -68,7 +68,7 @@ impl Runs {
     /// What both alternatives are sure to have.
     fn or(self, other: Self) -> Self {
         Self {
-            whole: self.whole.filter(|len| other.whole == Some(*len)),
+            whole: self.whole.zip(other.whole).map(|(a, b)| a.min(b)),
             start: self.start.min(other.start),
             end: self.end.min(other.end),
             best: self.best.min(other.best),
@@ -98,6 +98,7 @@ fn runs(hir: &Hir) -> Runs {
             let once = runs(&repetition.sub);
             let times = usize::try_from(repetition.min).unwrap_or(usize::MAX);
             match (once.whole, times) {
+                (Some(_), 0) if repetition.max == Some(1) => Runs::fixed(0),
                 (_, 0) => Runs::default(),
                 (Some(len), times) if repetition.max == Some(repetition.min) => {
                     Runs::fixed(len.saturating_mul(times).min(64))
@@ -125,6 +126,7 @@ mod tests {
             (r"(?i)sendgrid", 8),
             (r"[a-f0-9]{32}-us[0-9]{1,2}", 3),
             (r"(?:foo)?[a-z]+", 0),
+            (r"p8e?-[a-z]+", 3),
             (r"x{2}y{2,}z", 4),
             (r"a|bcd", 1),
         ] {
