@@ -116,6 +116,15 @@ impl Walker {
         }
     }
 
+    /// Begins a new text, with the memory of the old one.
+    pub fn reset(&mut self) {
+        let captured = std::mem::take(&mut self.captured);
+        *self = Self {
+            captured,
+            ..Self::new()
+        };
+    }
+
     /// Bytes read so far; after a fault, the place of the fault.
     #[must_use]
     pub const fn offset(&self) -> u64 {
