@@ -1,8 +1,14 @@
 //! The command line: arguments in, exit status out. One module for each subcommand; the only user of `anyhow`.
 
+pub mod apply;
+pub mod check;
+pub mod key;
 pub mod scan;
+pub mod setup;
+pub mod table;
+pub mod team;
 
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,7 +23,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
+    Apply(apply::ApplyArgs),
+    Key(key::KeyArgs),
     Scan(scan::ScanArgs),
+    Team(team::TeamArgs),
 }
 
 /// Status for a wrong configuration (sysexits' `EX_CONFIG`).
@@ -29,8 +39,23 @@ impl Cli {
     /// # Errors
     /// Whatever stopped the command, with its context; `main` prints it and exits with 1.
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        self.dispatch(out).or_else(|error| {
+            let wrong = error.downcast::<setup::WrongConfiguration>()?;
+            writeln!(stderr(), "{wrong}")?;
+            Ok(ExitCode::from(EXIT_CONFIG))
+        })
+    }
+
+    fn dispatch(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Check(args) => check::run(&args, out),
+            Command::Apply(args) => apply::run(&args, out),
+            Command::Key(args) => key::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),
+            Command::Team(args) => team::run(&args, out),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

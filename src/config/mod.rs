@@ -12,6 +12,7 @@ mod provider;
 mod refusal;
 mod secret_ref;
 mod settings;
+mod sources;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use crate::document::Fault;
 pub use address::Address;
 pub use secret_ref::{SecretError, SecretRef};
 pub use settings::*;
+pub use sources::Source;
 
 /// Reads a configuration file.
 ///

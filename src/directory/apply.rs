@@ -246,19 +246,18 @@ fn write(
              ON CONFLICT (team, name) DO UPDATE SET record = ?3",
             params![team, user, record],
         )?,
-        RowKey::Budget(id) => match value.budget {
-            Some(budget) => write_budget(transaction, id, budget, &record, now)?,
+        RowKey::Budget(_) => match value.budget {
+            Some(budget) => write_budget(transaction, budget, now)?,
             None => 0,
         },
     };
     Ok(())
 }
 
-fn write_budget(
-    transaction: &Transaction<'_>,
-    id: &str,
+/// Writes a budget of whatever scope.
+pub(super) fn write_budget(
+    connection: &Connection,
     budget: &Budget,
-    record: &str,
     now: Moment,
 ) -> Result<usize, DirectoryError> {
     let (team, user, key) = match &budget.spec.scope {
@@ -268,10 +267,11 @@ fn write_budget(
         Scope::Key(key) | Scope::Session { key, .. } => (None, None, Some(key.as_str())),
     };
     let window = budget.spec.window.as_str();
-    Ok(transaction.execute(
+    let record = to_json(BudgetRecord::from(budget))?.to_string();
+    Ok(connection.execute(
         "INSERT INTO budgets (id, team, user, key, window, record, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id) DO UPDATE SET record = ?6, revision = max(revision + 1, ?7)",
-        params![id, team, user, key, window, record, now.micros()],
+        params![budget_key(budget), team, user, key, window, record, now.micros()],
     )?)
 }
 

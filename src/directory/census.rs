@@ -10,7 +10,7 @@ use super::records::{BudgetRecord, LimitsRecord, TeamRecord, from_json};
 use super::{Directory, DirectoryError};
 use crate::budget::{BudgetSpec, OnStoreLoss, Scope, Window};
 use crate::domain::{Caller, KeyId, Moment, Name};
-use crate::identity::{Entry, KeyHash};
+use crate::identity::{Entry, KeyHash, Roster};
 use crate::policy::Limits;
 
 /// What the organisation is called before anyone has said so.
@@ -22,11 +22,17 @@ pub struct Census {
     pub organisation: Name,
     pub teams: Vec<Team>,
     pub budgets: Vec<Budget>,
-    /// Every key that was ever made, for a [`crate::identity::Roster`]. One whose team or user is gone counts as revoked.
+    /// Every key that was ever made, for a [`Roster`]. One whose team or user is gone counts as revoked.
     pub roster: Vec<(KeyHash, Entry)>,
 }
 
 impl Census {
+    /// All keys, ready for lookups.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        Roster::new(self.roster.iter().cloned())
+    }
+
     /// The budgets that bound a caller, with the configuration's word where they have none of their own.
     pub fn budgets_of(&self, caller: &Caller, default: OnStoreLoss) -> Vec<BudgetSpec> {
         self.budgets

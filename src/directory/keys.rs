@@ -1,22 +1,26 @@
 //! Virtual keys: making, listing, revoking.
 
 use hmac::{Hmac, Mac};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::Sha256;
 
-use super::apply::note;
+use super::apply::{note, write_budget};
 use super::installation::{KeyFileError, random};
+use super::organisation::Budget;
 use super::{Directory, DirectoryError};
-use crate::domain::{KeyId, Moment, Name};
+use crate::budget::{BudgetSpec, Scope, Window, Zone};
+use crate::domain::{KeyId, Moment, Name, Usd};
 use crate::identity::{self, NewKey};
 
-/// For whom a key is made.
-#[derive(Clone, Copy, Debug)]
-pub struct NewKeyOwner<'a> {
+/// A key to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyWish<'a> {
     pub team: &'a str,
     /// Absent: a key that the team shares.
     pub user: Option<&'a str>,
     pub expires: Option<Moment>,
+    /// Caps of this key alone, in UTC, besides those of its user and team.
+    pub budgets: &'a [(Window, Usd)],
 }
 
 /// A key as a listing shows it.
@@ -76,7 +80,7 @@ impl Directory {
     /// When there is no such team or user, or the directory cannot be written.
     pub fn create_key(
         &self,
-        owner: NewKeyOwner<'_>,
+        wish: KeyWish<'_>,
         who: &str,
         now: Moment,
     ) -> Result<NewKey, DirectoryError> {
@@ -84,22 +88,33 @@ impl Directory {
         let key = identity::generate(random::<24>().map_err(KeyFileError::Random)?);
         let hash = key.hash(&self.key.virtual_keys());
         let mut connection = self.connection.borrow_mut();
-        let transaction = connection.transaction()?;
-        check_owner(&transaction, owner)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        check_owner(&transaction, wish)?;
         transaction.execute(
             "INSERT INTO keys (id, hash, team, user, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 key.id.as_str(),
                 hash.as_bytes(),
-                owner.team,
-                owner.user,
+                wish.team,
+                wish.user,
                 now.micros(),
-                owner.expires.map(Moment::micros)
+                wish.expires.map(Moment::micros)
             ],
         )?;
-        let owner = owner.user.map_or(owner.team.to_owned(), |user| {
-            format!("{}/{user}", owner.team)
-        });
+        for (window, limit) in wish.budgets {
+            let spec = BudgetSpec::new(Scope::Key(key.id.clone()), *window, Zone::utc(), *limit);
+            write_budget(
+                &transaction,
+                &Budget {
+                    spec,
+                    on_store_loss: None,
+                },
+                now,
+            )?;
+        }
+        let owner = wish
+            .user
+            .map_or(wish.team.to_owned(), |user| format!("{}/{user}", wish.team));
         note(
             &transaction,
             now,
@@ -122,7 +137,7 @@ impl Directory {
     ) -> Result<Revocation, DirectoryError> {
         self.follow_file()?;
         let mut connection = self.connection.borrow_mut();
-        let transaction = connection.transaction()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = self.find_key(&transaction, id_or_text)?;
         // A text that looks like a key is not repeated.
         let (id, revoked) = found.ok_or_else(|| {
@@ -197,8 +212,7 @@ impl Directory {
         mac.update(b"directory");
         let mark = mac.finalize().into_bytes().to_vec();
         let mut connection = self.connection.borrow_mut();
-        let transaction =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Deferred)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let query = "SELECT value FROM meta WHERE name = 'installation'";
         let known: Option<Vec<u8>> = transaction
             .query_row(query, [], |row| row.get(0))
@@ -227,23 +241,23 @@ fn padded(key: &[u8; 32]) -> [u8; 64] {
     block
 }
 
-fn check_owner(connection: &Connection, owner: NewKeyOwner<'_>) -> Result<(), DirectoryError> {
+fn check_owner(connection: &Connection, wish: KeyWish<'_>) -> Result<(), DirectoryError> {
     let exists = |query: &str, values: &[&str]| {
         connection
             .prepare(query)?
             .exists(rusqlite::params_from_iter(values))
     };
-    if !exists("SELECT 1 FROM teams WHERE name = ?1", &[owner.team])? {
-        return Err(DirectoryError::NoTeam(owner.team.to_owned()));
+    if !exists("SELECT 1 FROM teams WHERE name = ?1", &[wish.team])? {
+        return Err(DirectoryError::NoTeam(wish.team.to_owned()));
     }
-    if let Some(user) = owner.user
+    if let Some(user) = wish.user
         && !exists(
             "SELECT 1 FROM users WHERE team = ?1 AND name = ?2",
-            &[owner.team, user],
+            &[wish.team, user],
         )?
     {
         return Err(DirectoryError::NoUser {
-            team: owner.team.to_owned(),
+            team: wish.team.to_owned(),
             user: user.to_owned(),
         });
     }

@@ -25,7 +25,7 @@ pub use apply::{Change, ChangeKind};
 pub use census::Census;
 pub use file::parse as parse_file;
 pub use installation::{InstallationKey, KeyFileError};
-pub use keys::{KeyRow, KeyState, NewKeyOwner, Revocation};
+pub use keys::{KeyRow, KeyState, KeyWish, Revocation};
 pub use organisation::{Budget, Organisation, Team, User};
 
 const FILE: &str = "directory.db";

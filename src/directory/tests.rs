@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::budget::{BudgetId, Grace, OnStoreLoss};
+use crate::budget::{BudgetId, Grace, OnStoreLoss, Window};
 use crate::domain::{Caller, KeyId, Moment, Name, Usd};
 use crate::identity::{KeyError, Roster, parse};
 
@@ -116,10 +116,11 @@ fn a_key_works_until_it_is_revoked_or_expires() {
     let (_dir, directory) = open();
     apply(&directory, SHIPPED, false);
     let end = Moment::from_seconds(1_900_000_000);
-    let owner = NewKeyOwner {
+    let owner = KeyWish {
         team: "payments",
         user: Some("ada"),
         expires: Some(end),
+        ..KeyWish::default()
     };
     let key = directory.create_key(owner, "test", NOW).unwrap();
     let text = key.text.expose();
@@ -149,10 +150,11 @@ fn a_key_of_a_pruned_team_or_user_no_longer_counts() {
     let (_dir, directory) = open();
     apply(&directory, SHIPPED, false);
     let make = |user| {
-        let owner = NewKeyOwner {
+        let owner = KeyWish {
             team: "payments",
             user,
             expires: None,
+            ..KeyWish::default()
         };
         directory
             .create_key(owner, "test", NOW)
@@ -177,10 +179,11 @@ fn a_key_of_a_pruned_team_or_user_no_longer_counts() {
 fn a_key_for_nobody_is_refused_and_its_text_is_stored_nowhere() {
     let (dir, directory) = open();
     apply(&directory, SHIPPED, false);
-    let owner = |team, user| NewKeyOwner {
+    let owner = |team, user| KeyWish {
         team,
         user,
         expires: None,
+        ..KeyWish::default()
     };
     let make = |team, user| {
         directory
@@ -257,6 +260,31 @@ fn budgets_cover_their_callers_and_take_the_configurations_word() {
 }
 
 #[test]
+fn a_key_may_have_caps_of_its_own_which_no_file_takes_away() {
+    let (_dir, directory) = open();
+    apply(&directory, SHIPPED, false);
+    let budgets = [(Window::Day, Usd::parse("5.00").unwrap())];
+    let wish = KeyWish {
+        team: "payments",
+        budgets: &budgets,
+        ..KeyWish::default()
+    };
+    let key = directory.create_key(wish, "test", NOW).unwrap();
+    assert_eq!(apply(&directory, SHIPPED, true), Vec::<String>::new());
+    let caller = find(&directory, key.text.expose(), NOW).unwrap();
+    let covering = directory
+        .load()
+        .unwrap()
+        .budgets_of(&caller, OnStoreLoss::Deny);
+    let id = format!("key/{}/day", key.id);
+    assert!(
+        covering
+            .iter()
+            .any(|spec| spec.id.as_str() == id && spec.limit == budgets[0].1)
+    );
+}
+
+#[test]
 fn another_process_s_change_shows_in_the_version() {
     let (dir, watcher) = open();
     let writer = Directory::open(dir.path()).unwrap();
@@ -330,10 +358,11 @@ fn a_newer_directory_and_another_installation_key_are_refused() {
     apply(&directory, SHIPPED, false);
     directory
         .create_key(
-            NewKeyOwner {
+            KeyWish {
                 team: "payments",
                 user: None,
                 expires: None,
+                ..KeyWish::default()
             },
             "test",
             NOW,

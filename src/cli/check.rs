@@ -1,0 +1,284 @@
+//! `tollgate check`: every mistake of every configuration file at once.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::EXIT_CONFIG;
+use super::setup::ConfigArg;
+use crate::config::{self, Fault, SecretRef, Settings, Source};
+use crate::directory::{Organisation, parse_file};
+use crate::domain::Category;
+use crate::pricing::PriceTable;
+use crate::scan::{Family, RuleFile, RuleSet};
+
+/// Validate every configuration file and report all mistakes at once
+///
+/// Reads the configuration, the rules, prices and known values that it names, and the directory file. Mistakes end with
+/// exit status 78; warnings, such as a provider's key that is not in this environment, do not.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Directory files; without any, directory.toml beside the configuration, if there is one
+    #[arg(value_name = "DIRECTORY_FILE")]
+    directories: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Findings {
+    faults: Vec<Fault>,
+    warnings: Vec<String>,
+    /// The files that were read.
+    files: Vec<String>,
+}
+
+/// # Errors
+/// When the result cannot be written.
+pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let found = check(args);
+    let wrong = !found.faults.is_empty();
+    if args.json {
+        writeln!(out, "{}", json_of(&found))?;
+    } else {
+        for fault in &found.faults {
+            writeln!(out, "{fault}")?;
+        }
+        for warning in &found.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        match found.faults.len() {
+            0 => writeln!(out, "{} files, no mistakes", found.files.len())?,
+            1 => writeln!(out, "1 mistake")?,
+            many => writeln!(out, "{many} mistakes")?,
+        }
+    }
+    Ok(if wrong {
+        ExitCode::from(EXIT_CONFIG)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn json_of(found: &Findings) -> Value {
+    let fault = |fault: &Fault| json!({ "file": fault.file, "line": fault.line, "column": fault.column, "message": fault.message });
+    json!({
+        "files": found.files,
+        "faults": found.faults.iter().map(fault).collect::<Vec<_>>(),
+        "warnings": found.warnings,
+    })
+}
+
+fn check(args: &CheckArgs) -> Findings {
+    let mut found = Findings::default();
+    let path = &args.config.config;
+    found.files.push(path.display().to_string());
+    let mut categories = None;
+    match config::load(path) {
+        Err(faults) => found.faults.extend(faults),
+        Ok(settings) => {
+            categories = rules(&settings, &mut found);
+            prices(&settings, &mut found);
+            files(&settings, &mut found);
+            secrets(&settings, &mut found);
+            let named = settings.scan.actions.named().map(|(category, _)| category);
+            unknown_categories(named, categories.as_deref(), "[scan.actions]", &mut found);
+        }
+    }
+    for path in directories(args) {
+        let Some(organisation) = directory(&path, &mut found) else {
+            continue;
+        };
+        for team in &organisation.teams {
+            let place = format!("{}: team {}", path.display(), team.name);
+            unknown_categories(
+                team.policy.actions.keys(),
+                categories.as_deref(),
+                &place,
+                &mut found,
+            );
+        }
+    }
+    found
+}
+
+/// The files that were asked for, else the one beside the configuration, where there is one.
+fn directories(args: &CheckArgs) -> Vec<PathBuf> {
+    if !args.directories.is_empty() {
+        return args.directories.clone();
+    }
+    let beside = args
+        .config
+        .config
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join("directory.toml");
+    if beside.exists() {
+        vec![beside]
+    } else {
+        Vec::new()
+    }
+}
+
+fn directory(path: &Path, found: &mut Findings) -> Option<Organisation> {
+    let source = read(path, found)?;
+    parse_file(&source.name, &source.text)
+        .map_err(|faults| found.faults.extend(faults))
+        .ok()
+}
+
+fn read(path: &Path, found: &mut Findings) -> Option<Source> {
+    let source = Source::read(path)
+        .map_err(|fault| found.faults.push(fault))
+        .ok()?;
+    found.files.push(source.name.clone());
+    Some(source)
+}
+
+/// Checks the rules of all families, and answers which categories there are.
+fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
+    let sources = settings
+        .rule_sources()
+        .map_err(|faults| found.faults.extend(faults))
+        .ok()?;
+    found
+        .files
+        .extend(sources.iter().map(|source| source.name.clone()));
+    let files: Vec<RuleFile<'_>> = sources
+        .iter()
+        .map(|source| RuleFile {
+            name: &source.name,
+            text: &source.text,
+        })
+        .collect();
+    match RuleSet::parse(&files, &Family::ALL) {
+        Ok(set) => Some(
+            set.rules()
+                .iter()
+                .map(|rule| rule.category.clone())
+                .collect(),
+        ),
+        Err(faults) => {
+            found.faults.extend(faults.into_iter().map(|fault| Fault {
+                file: fault.file,
+                line: fault.line,
+                column: fault.column,
+                message: fault.message,
+            }));
+            None
+        }
+    }
+}
+
+fn prices(settings: &Settings, found: &mut Findings) {
+    for path in std::iter::once(&settings.prices.file).chain(&settings.prices.overlays) {
+        let Some(source) = read(path, found) else {
+            continue;
+        };
+        if let Err(faults) = PriceTable::parse(&source.name, &source.text) {
+            found.faults.extend(faults.into_iter().map(|fault| Fault {
+                file: fault.file,
+                line: fault.line,
+                column: fault.column,
+                message: fault.message,
+            }));
+        }
+    }
+}
+
+/// Files that are only opened here: known values, certificates, authorities.
+fn files(settings: &Settings, found: &mut Findings) {
+    let tls = settings
+        .listen
+        .tls
+        .iter()
+        .flat_map(|tls| [&tls.cert, &tls.key]);
+    let authorities = settings
+        .providers
+        .iter()
+        .filter_map(|provider| provider.ca.as_ref());
+    for path in settings
+        .scan
+        .known_values
+        .iter()
+        .chain(tls)
+        .chain(authorities)
+    {
+        let _only_readable = read(path, found);
+    }
+}
+
+/// A secret that cannot be had here is a warning: the environment of a check is often not that of the gateway.
+fn secrets(settings: &Settings, found: &mut Findings) {
+    let mut look = |whose: String, secret: &SecretRef, without: &str| {
+        if let Err(error) = secret.resolve_here() {
+            found.warnings.push(format!("{whose}: {error}; {without}"));
+        }
+    };
+    for provider in &settings.providers {
+        let whose = format!("provider {}", provider.name);
+        look(
+            whose,
+            &provider.credential,
+            "the gateway would refuse requests to it",
+        );
+    }
+    if let Some(password) = settings
+        .redis
+        .as_ref()
+        .and_then(|redis| redis.password.as_ref())
+    {
+        look(
+            "[redis]".to_owned(),
+            password,
+            "the gateway would not start",
+        );
+    }
+    if let Some(password) = settings
+        .audit
+        .clickhouse
+        .as_ref()
+        .and_then(|store| store.password.as_ref())
+    {
+        look(
+            "[audit.clickhouse]".to_owned(),
+            password,
+            "the gateway would not start",
+        );
+    }
+    if !settings.listen.admin.ip().is_loopback() {
+        found.warnings.push(format!(
+            "[listen] admin = {}: budgets and metrics can be read by whoever reaches it",
+            settings.listen.admin
+        ));
+    }
+}
+
+/// Categories that no rule has: their action would never apply. `known_value` and `entity` come from lists, not rules.
+fn unknown_categories<'c>(
+    named: impl Iterator<Item = &'c Category>,
+    known: Option<&[Category]>,
+    place: &str,
+    found: &mut Findings,
+) {
+    let Some(known) = known else { return };
+    for category in named.filter(|category| !known.contains(category)) {
+        if !matches!(category.as_str(), "known_value" | "entity") {
+            let near =
+                crate::document::nearest(category.as_str(), known.iter().map(Category::as_str));
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            found.warnings.push(format!(
+                "{place}: no rule has the category `{category}`{hint}"
+            ));
+        }
+    }
+}

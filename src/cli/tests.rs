@@ -1,0 +1,198 @@
+//! The promises of the commands that read the configuration and change the directory.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::Cli;
+
+const PROVIDER: &str = "[provider.p]\ndialect = \"openai\"\naddresses = [\"http://127.0.0.1:1\"]\n\
+                        credential = \"env:TOLLGATE_TEST_NO_SUCH_KEY\"\n";
+const RULE: &str = "[[rule]]\nid = \"a-b\"\ncategory = \"a_token\"\ndescription = \"d\"\npattern = '''\\bzzz_[a-z]{9}\\b'''\n";
+
+/// A folder with a configuration; the directory file is the shipped one.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    fs::create_dir(dir.path().join("rules")).unwrap();
+    fs::write(dir.path().join("rules/a.toml"), RULE).unwrap();
+    fs::write(dir.path().join("tollgate.toml"), PROVIDER).unwrap();
+    for file in ["directory.toml", "prices.toml"] {
+        fs::copy(root.join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
+fn tollgate(dir: &TempDir, line: &str) -> (String, String) {
+    let config = dir.path().join("tollgate.toml");
+    let words = ["tollgate"].into_iter().chain(line.split(' '));
+    let cli = Cli::try_parse_from(words.chain(["--config", config.to_str().unwrap()])).unwrap();
+    let mut out = Vec::new();
+    let code = cli
+        .run(&mut out)
+        .map_or_else(|error| format!("{error:#}"), |code| format!("{code:?}"));
+    (
+        code,
+        String::from_utf8(out)
+            .unwrap()
+            .replace(dir.path().to_str().unwrap(), "DIR"),
+    )
+}
+
+fn done(dir: &TempDir, line: &str) -> String {
+    let (code, out) = tollgate(dir, line);
+    assert_eq!(code, format!("{:?}", ExitCode::SUCCESS), "{line}: {out}");
+    out
+}
+
+fn apply(dir: &TempDir) -> String {
+    done(
+        dir,
+        &format!("apply {}", dir.path().join("directory.toml").display()),
+    )
+}
+
+fn wrong_configuration() -> String {
+    format!("{:?}", ExitCode::from(super::EXIT_CONFIG))
+}
+
+#[test]
+fn check_tells_the_mistakes_of_every_file_at_once() {
+    let dir = folder();
+    fs::write(dir.path().join("rules/b.toml"), "[[rule]]\nid = 5\n").unwrap();
+    fs::write(dir.path().join("prices.toml"), "[[model]]\nid = 5\n").unwrap();
+    fs::write(
+        dir.path().join("directory.toml"),
+        "organization = \"acme\"\n",
+    )
+    .unwrap();
+    let text = format!(
+        "[scan]\nknown_values = [\"none.txt\"]\n[scan.actions]\na_tokn = \"block\"\n{PROVIDER}"
+    );
+    fs::write(dir.path().join("tollgate.toml"), text).unwrap();
+    let (code, out) = tollgate(&dir, "check");
+    assert_eq!(code, wrong_configuration());
+    for file in ["rules/b.toml", "prices.toml", "none.txt", "directory.toml"] {
+        assert!(out.contains(&format!("DIR/{file}:")), "{file} in {out}");
+    }
+    assert!(
+        out.contains("environment variable TOLLGATE_TEST_NO_SUCH_KEY is not set"),
+        "{out}"
+    );
+}
+
+#[test]
+fn check_warns_of_a_category_that_no_rule_has_and_is_content() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("tollgate.toml"),
+        format!("[scan.actions]\na_tokn = \"block\"\n{PROVIDER}"),
+    )
+    .unwrap();
+    let out = done(&dir, "check");
+    assert!(
+        out.contains("no rule has the category `a_tokn`; did you mean `a_token`?"),
+        "{out}"
+    );
+    assert!(out.ends_with("4 files, no mistakes\n"), "{out}");
+    let json: Value = serde_json::from_str(&done(&dir, "check --json")).unwrap();
+    assert_eq!(
+        (
+            json["faults"].as_array().unwrap().len(),
+            json["files"].as_array().unwrap().len()
+        ),
+        (0, 4)
+    );
+}
+
+#[test]
+fn every_command_tells_the_mistakes_of_its_configuration() {
+    let dir = folder();
+    fs::write(dir.path().join("tollgate.toml"), "x = 1\n").unwrap();
+    for line in ["key list", "team list", "key create --team a"] {
+        assert_eq!(tollgate(&dir, line).0, wrong_configuration(), "{line}");
+    }
+    assert!(!dir.path().join("state").exists());
+}
+
+#[test]
+fn apply_tells_what_it_changed_and_a_wrong_file_changes_nothing() {
+    let dir = folder();
+    assert!(apply(&dir).contains("added budget team/payments/month\n"));
+    assert_eq!(apply(&dir), "nothing to change\n");
+    fs::write(
+        dir.path().join("directory.toml"),
+        "organisation = \"acme\"\n",
+    )
+    .unwrap();
+    assert!(apply(&dir).contains("kept team payments\n"));
+    fs::write(dir.path().join("wrong.toml"), "team = 1\n").unwrap();
+    let (code, _) = tollgate(
+        &dir,
+        &format!("apply --prune {}", dir.path().join("wrong.toml").display()),
+    );
+    assert_eq!(code, wrong_configuration());
+    assert!(done(&dir, "team list").contains("payments"));
+}
+
+#[test]
+fn a_key_is_shown_once_and_listed_without_its_text() {
+    let dir = folder();
+    apply(&dir);
+    let made: Value = serde_json::from_str(&done(
+        &dir,
+        "key create --team payments --user ada --expires 90d --json",
+    ))
+    .unwrap();
+    let (text, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert!(text.starts_with("tg_live_"));
+    for line in ["key list", "key list --json", "key list --team payments"] {
+        let out = done(&dir, line);
+        assert!(out.contains(id) && !out.contains(text), "{out}");
+    }
+    assert!(!done(&dir, "key list --team other").contains(id));
+    assert!(done(&dir, &format!("key revoke {id}")).starts_with("revoked key_"));
+    assert!(done(&dir, "key list").contains("revoked"));
+    let plain = done(&dir, "key create --team payments");
+    assert!(
+        plain.lines().next().unwrap().len() == 47,
+        "a script takes the first line"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let dir = folder();
+    apply(&dir);
+    assert_eq!(
+        tollgate(&dir, "key create --team nobody").0,
+        "there is no team `nobody`"
+    );
+    assert_eq!(
+        tollgate(&dir, "key create --team payments --user eve").0,
+        "there is no user `eve` in team `payments`"
+    );
+    assert_eq!(
+        tollgate(&dir, "key revoke key_none").0,
+        "there is no key `key_none`"
+    );
+    let twice = "key create --team payments --budget day=1 --budget day=2";
+    assert_eq!(tollgate(&dir, twice).0, "--budget names a window twice");
+    for line in [
+        "key create --team a --expires soon",
+        "key create --team a --budget year=5",
+        "key create",
+        "team",
+    ] {
+        let words = ["tollgate"].into_iter().chain(line.split(' '));
+        assert_eq!(
+            Cli::try_parse_from(words).unwrap_err().exit_code(),
+            2,
+            "{line}"
+        );
+    }
+}
