@@ -38,6 +38,20 @@ pub enum Cell<'a> {
     Id(Uuid),
 }
 
+impl Cell<'_> {
+    /// The same value with text of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Cell<'static> {
+        match self {
+            Self::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+            Self::Whole(number) => Cell::Whole(number),
+            Self::Maybe(number) => Cell::Maybe(number),
+            Self::Flag(flag) => Cell::Flag(flag),
+            Self::Id(id) => Cell::Id(id),
+        }
+    }
+}
+
 /// One column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {

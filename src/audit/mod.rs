@@ -9,14 +9,17 @@ pub mod entry;
 pub mod inbox;
 pub mod label;
 pub mod log;
+mod log_source;
 pub mod query;
 pub mod record;
 pub mod row;
 pub mod sqlite;
 #[cfg(test)]
 mod testing;
+pub mod verify;
 mod wire;
 
 pub use label::Label;
 pub use log::{Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Status};
+pub use log_source::LogSource;
 pub use row::{Begin, Charge, Decision, Found, OperatorAction, Row};

@@ -163,7 +163,7 @@ pub enum QueryError {
     Log(#[from] super::log::LogError),
 }
 
-/// A store that holds rows: SQLite, or ClickHouse.
+/// A store that can be asked: SQLite, or ClickHouse.
 pub trait Source {
     /// At most `limit` rows after a place, by time.
     ///
@@ -177,22 +177,25 @@ pub trait Source {
         limit: usize,
     ) -> Result<Vec<Record<'static>>, QueryError>;
 
-    /// Sums of requests by group, the dearest first.
+    /// Sums of requests by group, in the order of the groups' names.
     ///
     /// # Errors
     /// When the store does not answer.
     fn sums(&mut self, filter: &Filter, by: By) -> Result<Vec<Sum>, QueryError>;
+}
 
+/// What holds chained rows: a store, or the log itself.
+pub trait Chain {
     /// Every boot that has a row, in the order of time.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the rows cannot be read.
     fn boots(&mut self) -> Result<Vec<Uuid>, QueryError>;
 
-    /// At most `limit` rows of a boot from a number on, in the order of the chain.
+    /// At most `limit` rows of a boot from a number on, in the order of the chain. Asked boot by boot, in their order.
     ///
     /// # Errors
-    /// When the store does not answer, or holds a row that does not read.
+    /// When the rows cannot be read, or one is no row.
     fn chain(
         &mut self,
         boot: Uuid,
@@ -203,7 +206,7 @@ pub trait Source {
     /// Every seal.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When they cannot be read.
     fn seals(&mut self) -> Result<Vec<Seal>, QueryError>;
 }
 

@@ -30,6 +30,23 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// The same record with text of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Record<'static> {
+        let mut entry = Entry::default();
+        for (index, cell) in self.entry.cells().into_iter().enumerate() {
+            // Cells come in the order and of the kinds of their columns.
+            let _set = entry.set(index, cell.into_owned());
+        }
+        Record {
+            boot: self.boot,
+            seq: self.seq,
+            before: self.before,
+            hash: self.hash,
+            entry,
+        }
+    }
+
     /// The hash that the row's content leads to, whatever the store says.
     #[must_use]
     pub fn computed_hash(&self) -> Hash {

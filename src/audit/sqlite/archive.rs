@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::{Month, months, names, open_read_only};
 use crate::audit::chain::Seal;
 use crate::audit::entry::{COLUMNS, Cell, Entry, Kind};
-use crate::audit::query::{Bound, By, Filter, INPUT, OUTPUT, Order, QueryError, Source, Sum};
+use crate::audit::query::{
+    Bound, By, Chain, Filter, INPUT, OUTPUT, Order, QueryError, Source, Sum,
+};
 use crate::audit::record::{Place, Record};
 use crate::domain::{Moment, Usd};
 
@@ -243,7 +245,9 @@ impl Source for Archive {
         }
         Ok(groups.into_values().collect())
     }
+}
 
+impl Chain for Archive {
     fn boots(&mut self) -> Result<Vec<Uuid>, QueryError> {
         let mut boots = Vec::new();
         for (_, path, db) in &self.files {
