@@ -6,6 +6,7 @@
 pub mod chain;
 mod convert;
 pub mod entry;
+pub mod export;
 pub mod inbox;
 pub mod label;
 pub mod log;

@@ -1,0 +1,133 @@
+//! The filters of every listing, and how a time is written.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use crate::audit::Decision;
+use crate::audit::query::{Exact, Filter};
+use crate::domain::Moment;
+
+/// Which rows: all that is given must hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// From this time on: 2026-11-01, 2026-11-01T08:00:00Z, or 24h, 7d ago
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    #[arg(long)]
+    pub organisation: Option<String>,
+    #[arg(long)]
+    pub team: Option<String>,
+    #[arg(long)]
+    pub user: Option<String>,
+    /// A key's id: key_…
+    #[arg(long)]
+    pub key: Option<String>,
+    /// A model, as asked for or as priced
+    #[arg(long)]
+    pub model: Option<String>,
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// allowed, alerted, redacted, blocked, refused, failed or lost
+    #[arg(long)]
+    pub decision: Option<String>,
+    /// Rows with a finding of this category
+    #[arg(long)]
+    pub category: Option<String>,
+    /// One request's id
+    #[arg(long, value_name = "UUID")]
+    pub request: Option<Uuid>,
+    /// Only requests, without operators' actions and the audit's own rows
+    #[arg(long)]
+    pub requests: bool,
+}
+
+impl FilterArgs {
+    /// # Errors
+    /// When a time or a decision is none.
+    pub fn read(&self) -> anyhow::Result<Filter> {
+        let now = Moment::now();
+        let moment = |text: &Option<String>| text.as_deref().map(|text| when(text, now)).transpose();
+        if let Some(decision) = &self.decision
+            && !Decision::ALL.iter().any(|known| known.as_str() == decision)
+        {
+            let known: Vec<&str> = Decision::ALL.iter().map(|known| known.as_str()).collect();
+            bail!("`{decision}` is no decision; expected one of: {}", known.join(", "));
+        }
+        let exact = [
+            (Exact::Organisation, &self.organisation),
+            (Exact::Team, &self.team),
+            (Exact::User, &self.user),
+            (Exact::Key, &self.key),
+            (Exact::Provider, &self.provider),
+            (Exact::Decision, &self.decision),
+        ];
+        Ok(Filter {
+            since: moment(&self.since)?,
+            until: moment(&self.until)?,
+            request: self.request,
+            category: self.category.clone(),
+            model: self.model.clone(),
+            equal: exact
+                .into_iter()
+                .filter_map(|(column, text)| Some((column, text.clone()?)))
+                .collect(),
+            requests_only: self.requests,
+        })
+    }
+}
+
+/// Reads a time: a date or a moment in UTC, or how long ago.
+fn when(text: &str, now: Moment) -> anyhow::Result<Moment> {
+    if let Some(ago) = ago(text) {
+        let micros = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+        return Ok(Moment::from_micros(now.micros().saturating_sub(micros)));
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(Moment::from_micros(at.as_microsecond()));
+    }
+    let date: Date = text.parse().with_context(|| {
+        format!("`{text}` is no time; write 2026-11-01, 2026-11-01T08:00:00Z, or 24h or 7d for so long ago")
+    })?;
+    let start = date.to_zoned(TimeZone::UTC)?;
+    Ok(Moment::from_micros(start.timestamp().as_microsecond()))
+}
+
+/// `90s`, `30m`, `24h`, `7d`, `4w`.
+fn ago(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.checked_mul(seconds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_a_moment_or_so_long_ago() {
+        let now = Moment::from_seconds(1_790_000_000);
+        let seconds = |text| when(text, now).unwrap().seconds();
+        assert_eq!(seconds("24h"), 1_790_000_000 - 86_400);
+        assert_eq!(seconds("2026-11-01"), 1_793_491_200);
+        assert_eq!(seconds("2026-11-01T01:00:00+01:00"), 1_793_491_200);
+        for wrong in ["", "h", "yesterday", "2026-13-01", "-3d", "99999999999999999999d", "é"] {
+            assert!(when(wrong, now).is_err(), "{wrong}");
+        }
+    }
+}
