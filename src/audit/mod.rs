@@ -16,7 +16,7 @@ pub mod record;
 pub mod row;
 pub mod sqlite;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod verify;
 mod wire;
 

@@ -271,3 +271,6 @@ fn line(record: &Record<'_>) -> Vec<String> {
         what.join(" "),
     ]
 }
+
+#[cfg(test)]
+mod tests;

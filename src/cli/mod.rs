@@ -1,10 +1,13 @@
 //! The command line: arguments in, exit status out. One module for each subcommand; the only user of `anyhow`.
 
 pub mod apply;
+pub mod audit;
 pub mod check;
 pub mod key;
 pub mod scan;
 pub mod setup;
+pub mod spend;
+pub mod store;
 pub mod table;
 pub mod team;
 
@@ -25,8 +28,10 @@ pub struct Cli {
 enum Command {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
+    Audit(audit::AuditArgs),
     Key(key::KeyArgs),
     Scan(scan::ScanArgs),
+    Spend(spend::SpendArgs),
     Team(team::TeamArgs),
 }
 
@@ -50,8 +55,10 @@ impl Cli {
         match self.command {
             Command::Check(args) => check::run(&args, out),
             Command::Apply(args) => apply::run(&args, out),
+            Command::Audit(args) => audit::run(&args, out),
             Command::Key(args) => key::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),
+            Command::Spend(args) => spend::run(&args, out),
             Command::Team(args) => team::run(&args, out),
         }
     }

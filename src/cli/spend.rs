@@ -69,9 +69,19 @@ pub fn run(args: &SpendArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         group: "TOTAL".to_owned(),
         ..Sum::default()
     };
-    sums.iter().for_each(|sum| total.add(sum));
+    for sum in &sums {
+        total.add(sum);
+    }
     rows.push(line(&total));
-    let heads = ["WHO OR WHAT", "REQUESTS", "ERRORS", "IN", "OUT", "COST", "AVERAGE SECONDS"];
+    let heads = [
+        "WHO OR WHAT",
+        "REQUESTS",
+        "ERRORS",
+        "IN",
+        "OUT",
+        "COST",
+        "AVERAGE SECONDS",
+    ];
     write_table(out, &heads, &rows)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +92,11 @@ fn average(sum: &Sum) -> u64 {
 }
 
 fn line(sum: &Sum) -> Vec<String> {
-    let name = if sum.group.is_empty() { "-" } else { &sum.group };
+    let name = if sum.group.is_empty() {
+        "-"
+    } else {
+        &sum.group
+    };
     let average = average(sum);
     vec![
         name.to_owned(),

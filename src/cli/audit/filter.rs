@@ -54,12 +54,16 @@ impl FilterArgs {
     /// When a time or a decision is none.
     pub fn read(&self) -> anyhow::Result<Filter> {
         let now = Moment::now();
-        let moment = |text: &Option<String>| text.as_deref().map(|text| when(text, now)).transpose();
+        let moment =
+            |text: &Option<String>| text.as_deref().map(|text| when(text, now)).transpose();
         if let Some(decision) = &self.decision
             && !Decision::ALL.iter().any(|known| known.as_str() == decision)
         {
             let known: Vec<&str> = Decision::ALL.iter().map(|known| known.as_str()).collect();
-            bail!("`{decision}` is no decision; expected one of: {}", known.join(", "));
+            bail!(
+                "`{decision}` is no decision; expected one of: {}",
+                known.join(", ")
+            );
         }
         let exact = [
             (Exact::Organisation, &self.organisation),
@@ -126,7 +130,15 @@ mod tests {
         assert_eq!(seconds("24h"), 1_790_000_000 - 86_400);
         assert_eq!(seconds("2026-11-01"), 1_793_491_200);
         assert_eq!(seconds("2026-11-01T01:00:00+01:00"), 1_793_491_200);
-        for wrong in ["", "h", "yesterday", "2026-13-01", "-3d", "99999999999999999999d", "é"] {
+        for wrong in [
+            "",
+            "h",
+            "yesterday",
+            "2026-13-01",
+            "-3d",
+            "99999999999999999999d",
+            "é",
+        ] {
             assert!(when(wrong, now).is_err(), "{wrong}");
         }
     }

@@ -71,7 +71,9 @@ fn write_json(report: &Report, damage: &[String], out: &mut dyn Write) -> anyhow
     let faults: Vec<_> = report
         .faults
         .iter()
-        .map(|fault| json!({ "boot": fault.boot.to_string(), "seq": fault.seq, "what": fault.what }))
+        .map(
+            |fault| json!({ "boot": fault.boot.to_string(), "seq": fault.seq, "what": fault.what }),
+        )
         .collect();
     let object = json!({
         "rows": report.rows, "boots": report.boots, "seals": report.seals, "unsealed": report.unsealed,
@@ -86,7 +88,11 @@ fn write_text(report: &Report, damage: &[String], out: &mut dyn Write) -> anyhow
         writeln!(out, "damaged  {place}")?;
     }
     for fault in &report.faults {
-        writeln!(out, "bad      boot {} row {}: {}", fault.boot, fault.seq, fault.what)?;
+        writeln!(
+            out,
+            "bad      boot {} row {}: {}",
+            fault.boot, fault.seq, fault.what
+        )?;
     }
     for note in &report.notes {
         writeln!(out, "note     {note}")?;
