@@ -4,6 +4,7 @@ pub mod apply;
 pub mod audit;
 pub mod check;
 pub mod key;
+pub mod prices;
 pub mod scan;
 pub mod setup;
 pub mod spend;
@@ -30,6 +31,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     Audit(audit::AuditArgs),
     Key(key::KeyArgs),
+    Prices(prices::PricesArgs),
     Scan(scan::ScanArgs),
     Spend(spend::SpendArgs),
     Team(team::TeamArgs),
@@ -57,6 +59,7 @@ impl Cli {
             Command::Apply(args) => apply::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
             Command::Key(args) => key::run(&args, out),
+            Command::Prices(args) => prices::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),
             Command::Spend(args) => spend::run(&args, out),
             Command::Team(args) => team::run(&args, out),

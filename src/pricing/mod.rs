@@ -3,6 +3,7 @@
 //! An engine: text and numbers in, whole nano-dollars out. It knows no dialect, no budget and no file; the caller reads
 //! the table's text.
 
+mod diff;
 mod file;
 mod forms;
 mod price;
@@ -12,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{Change, ChangeKind, Difference, Figure};
 pub use price::{Fees, Ladder, Price, Rates, Terms};
 pub use quote::QuoteMode;
 pub use table::{PriceTable, Priced};
