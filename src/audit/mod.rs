@@ -21,6 +21,8 @@ pub mod verify;
 mod wire;
 
 pub use label::Label;
-pub use log::{Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Status};
+pub use log::{
+    Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Standing, Status, standing,
+};
 pub use log_source::LogSource;
 pub use row::{Begin, Charge, Decision, Found, OperatorAction, Row};

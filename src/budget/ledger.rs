@@ -130,6 +130,25 @@ impl Ledger {
         Ok(())
     }
 
+    /// Puts an operator's totals for one period in place of the former ones, if `now` still falls into that period.
+    /// Saying them again changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such budget.
+    pub fn amend(
+        &self,
+        id: &BudgetId,
+        period: Moment,
+        totals: Amendment,
+        now: Moment,
+    ) -> Result<(), AmendError> {
+        let account = self.find(id).ok_or(AmendError::Unknown)?;
+        if account.view(now).since == period {
+            account.amend(now, |_, _| Ok::<_, AmendError>(totals))?;
+        }
+        Ok(())
+    }
+
     /// The account of a known budget.
     pub fn find(&self, id: &BudgetId) -> Option<Arc<Account>> {
         self.accounts().get(id).cloned()

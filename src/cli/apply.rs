@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::journal::{self, Done};
 use super::setup::{ConfigArg, WrongConfiguration, operator};
 use crate::config::Source;
 use crate::directory::{Change, ChangeKind, parse_file};
@@ -34,8 +35,22 @@ pub fn run(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         .map_err(|fault| vec![fault])
         .and_then(|source| parse_file(&source.name, &source.text))
         .map_err(WrongConfiguration)?;
-    let (_settings, directory) = args.config.directory()?;
-    let changes = directory.apply(&wanted, args.prune, &operator(), Moment::now())?;
+    let (settings, directory) = args.config.directory()?;
+    let now = Moment::now();
+    let changes = directory.apply(&wanted, args.prune, &operator(), now)?;
+    for change in changes
+        .iter()
+        .filter(|change| change.kind != ChangeKind::Kept)
+    {
+        let fields = format!("{}: {}", change.kind.as_str(), change.fields.join(", "));
+        let done = Done {
+            what: "directory.changed",
+            subject: &change.what,
+            change: &fields,
+            team: None,
+        };
+        journal::note(&settings, &directory, done, now)?;
+    }
     if args.json {
         let shown: Vec<_> = changes.iter().map(json_of).collect();
         writeln!(out, "{}", serde_json::Value::Array(shown))?;

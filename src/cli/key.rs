@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::journal::{self, Done};
 use super::setup::{ConfigArg, operator};
 use super::table::{shown, write_table};
 use crate::budget::Window;
@@ -105,7 +106,7 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if windows.len() < args.budgets.len() {
         bail!("--budget names a window twice");
     }
-    let (_settings, directory) = args.config.directory()?;
+    let (settings, directory) = args.config.directory()?;
     let now = Moment::now();
     let expires = args.expires.map(|time| now.plus(time));
     let wish = KeyWish {
@@ -115,6 +116,15 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         budgets: &args.budgets,
     };
     let key = directory.create_key(wish, &operator(), now)?;
+    let team = Name::new(&args.team);
+    let change = format!("for {}", owner(&args.team, args.user.as_deref()));
+    let done = Done {
+        what: "key.created",
+        subject: key.id.as_str(),
+        change: &change,
+        team: Some(&team),
+    };
+    let noted = journal::note(&settings, &directory, done, now);
     let text = key.text.expose();
     if args.json {
         let made = json!({
@@ -135,7 +145,8 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             owner(&args.team, args.user.as_deref())
         )?;
     }
-    Ok(ExitCode::SUCCESS)
+    // Only now: the key is shown this once, whatever the audit says.
+    noted.map(|()| ExitCode::SUCCESS)
 }
 
 fn owner(team: &str, user: Option<&str>) -> String {
@@ -194,12 +205,22 @@ fn json_of(row: &KeyRow, now: Moment) -> Value {
 }
 
 fn revoke(args: &RevokeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let (_settings, directory) = args.config.directory()?;
-    let outcome = directory.revoke_key(&args.key, &operator(), Moment::now())?;
+    let (settings, directory) = args.config.directory()?;
+    let now = Moment::now();
+    let outcome = directory.revoke_key(&args.key, &operator(), now)?;
     let (id, changed) = match outcome {
         Revocation::Revoked(id) => (id, true),
         Revocation::Already(id) => (id, false),
     };
+    if changed {
+        let done = Done {
+            what: "key.revoked",
+            subject: id.as_str(),
+            change: "",
+            team: None,
+        };
+        journal::note(&settings, &directory, done, now)?;
+    }
     if args.json {
         let state = KeyState::Revoked.as_str();
         writeln!(

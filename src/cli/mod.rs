@@ -1,8 +1,11 @@
 //! The command line: arguments in, exit status out. One module for each subcommand; the only user of `anyhow`.
 
+pub mod admin;
 pub mod apply;
 pub mod audit;
+pub mod budget;
 pub mod check;
+pub mod journal;
 pub mod key;
 pub mod prices;
 pub mod scan;
@@ -30,6 +33,7 @@ enum Command {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
     Audit(audit::AuditArgs),
+    Budget(budget::BudgetArgs),
     Key(key::KeyArgs),
     Prices(prices::PricesArgs),
     Scan(scan::ScanArgs),
@@ -58,6 +62,7 @@ impl Cli {
             Command::Check(args) => check::run(&args, out),
             Command::Apply(args) => apply::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
+            Command::Budget(args) => budget::run(&args, out),
             Command::Key(args) => key::run(&args, out),
             Command::Prices(args) => prices::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),

@@ -196,3 +196,99 @@ fn what_cannot_be_done_says_why() {
         );
     }
 }
+
+#[test]
+fn budgets_stand_as_the_log_adds_up_while_no_gateway_runs() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("tollgate.toml"),
+        format!("[listen]\nadmin = \"127.0.0.1:0\"\n{PROVIDER}"),
+    )
+    .unwrap();
+    apply(&dir);
+    let shown = |line: &str| -> Value { serde_json::from_str(&done(&dir, line)).unwrap() };
+    let day = "user/payments/ada/day";
+    let one = shown(&format!("budget show {day} --json"));
+    assert_eq!(
+        (&one[0]["limit"], &one[0]["spent"], &one[0]["source"]),
+        (&"25.00".into(), &"0.00".into(), &"log".into())
+    );
+    assert_eq!(shown("budget show --json").as_array().unwrap().len(), 2);
+    done(&dir, &format!("budget grant {day} 5"));
+    done(&dir, &format!("budget adjust {day} +7.50"));
+    let credited = shown(&format!("budget adjust {day} -0.50 --json"));
+    assert_eq!(
+        (&credited["granted"], &credited["charged"]),
+        (&"5.00".into(), &"7.50".into())
+    );
+    let one = shown(&format!("budget show {day} --json"));
+    assert_eq!(
+        (&one[0]["limit"], &one[0]["spent"], &one[0]["left"]),
+        (&"30.00".into(), &"7.00".into(), &"23.00".into())
+    );
+    assert!(done(&dir, "budget show").contains("no gateway runs"));
+    assert_eq!(
+        tollgate(&dir, &format!("budget adjust {day} -8")).0,
+        "8.00 is more than the 7.00 that are spent"
+    );
+    assert_eq!(
+        tollgate(&dir, "budget show none").0,
+        "there is no budget `none`"
+    );
+    assert!(
+        tollgate(&dir, "budget grant none 1")
+            .0
+            .starts_with("there is no budget `none`")
+    );
+    for line in [
+        "budget grant a 0",
+        "budget grant a -1",
+        "budget adjust a 1",
+        "budget adjust a +1e3",
+    ] {
+        let words = ["tollgate"].into_iter().chain(line.split(' '));
+        assert_eq!(
+            Cli::try_parse_from(words).unwrap_err().exit_code(),
+            2,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn what_an_operator_does_is_left_for_the_audit_without_secrets() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("tollgate.toml"),
+        format!("[listen]\nadmin = \"127.0.0.1:0\"\n{PROVIDER}"),
+    )
+    .unwrap();
+    apply(&dir);
+    let made: Value =
+        serde_json::from_str(&done(&dir, "key create --team payments --json")).unwrap();
+    done(
+        &dir,
+        &format!("key revoke {}", made["id"].as_str().unwrap()),
+    );
+    done(&dir, "budget grant team/payments/month 5");
+    let inbox = fs::read_dir(dir.path().join("state/log/inbox")).unwrap();
+    let texts: Vec<Vec<u8>> = inbox
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    let has = |word: &str| {
+        texts.iter().any(|text| {
+            text.windows(word.len())
+                .any(|window| window == word.as_bytes())
+        })
+    };
+    for word in [
+        "directory.changed",
+        "key.created",
+        "key.revoked",
+        "budget.granted",
+        "team/payments/month",
+    ] {
+        assert!(has(word), "{word}");
+    }
+    assert!(!has(made["key"].as_str().unwrap()));
+}

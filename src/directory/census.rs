@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
+use super::amendments::{self, Amended};
 use super::organisation::{Budget, Organisation, Team, User};
 use super::records::{BudgetRecord, LimitsRecord, TeamRecord, from_json};
 use super::{Directory, DirectoryError};
@@ -22,6 +23,8 @@ pub struct Census {
     pub organisation: Name,
     pub teams: Vec<Team>,
     pub budgets: Vec<Budget>,
+    /// What operators granted and corrected, by budget and period: to be put into the ledger.
+    pub amendments: Vec<Amended>,
     /// Every key that was ever made, for a [`Roster`]. One whose team or user is gone counts as revoked.
     pub roster: Vec<(KeyHash, Entry)>,
 }
@@ -73,6 +76,7 @@ impl Directory {
         let transaction = connection.transaction()?;
         let organisation = organisation(&transaction)?;
         let roster = roster(&transaction, &organisation)?;
+        let amendments = amendments::all(&transaction)?;
         let Organisation {
             name,
             teams,
@@ -82,6 +86,7 @@ impl Directory {
             organisation: name,
             teams,
             budgets,
+            amendments,
             roster,
         })
     }

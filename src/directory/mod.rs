@@ -3,6 +3,7 @@
 //! The command line changes it, a running gateway reads it and looks several times a second whether it changed. What
 //! cannot be read is an error, never an empty answer: the gateway then refuses every key.
 
+mod amendments;
 mod apply;
 mod census;
 mod file;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use amendments::{Amend, Amended};
 pub use apply::{Change, ChangeKind};
 pub use census::Census;
 pub use file::parse as parse_file;
@@ -54,6 +56,10 @@ pub enum DirectoryError {
     NoTeam(String),
     #[error("there is no user `{user}` in team `{team}`")]
     NoUser { team: String, user: String },
+    #[error("there is no budget `{0}`; `tollgate budget show` lists them")]
+    NoBudget(String),
+    #[error("the sum is larger than any amount that can be kept")]
+    TooLarge,
     #[error("there is no key `{0}`")]
     NoKey(String),
 }

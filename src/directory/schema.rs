@@ -21,6 +21,15 @@ const MIGRATIONS: [&str; 1] = ["
         record TEXT NOT NULL,
         revision INTEGER NOT NULL
     ) STRICT;
+    -- Totals of one period, as decimal dollars.
+    CREATE TABLE amendments (
+        budget TEXT NOT NULL,
+        period INTEGER NOT NULL,
+        granted TEXT NOT NULL,
+        charged TEXT NOT NULL,
+        credited TEXT NOT NULL,
+        PRIMARY KEY (budget, period)
+    ) STRICT;
     -- Keys are never deleted: the audit names them. Moments are microseconds since 1970.
     CREATE TABLE keys (
         id TEXT PRIMARY KEY,

@@ -12,6 +12,7 @@ mod reader;
 mod recover;
 mod segment;
 mod shared;
+mod standing;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use options::{Durability, LogOptions, OnFull};
 pub use reader::{Batch, Follower, Item, Position, Reader, StoredRow};
 pub use recover::Damage;
 use segment::{Lock, Segments, at};
+pub use standing::{Standing, standing};
 use tail::{Pending, Tail};
 
 /// How long a request waits for the segment's end. Others hold it for microseconds: only a disk that hangs takes longer.

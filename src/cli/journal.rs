@@ -1,0 +1,47 @@
+//! Tells the audit what an operator did through the command line.
+
+use anyhow::Context;
+use uuid::Uuid;
+
+use super::setup::operator;
+use crate::audit::{Label, OperatorAction, inbox};
+use crate::config::Settings;
+use crate::directory::Directory;
+use crate::domain::{Moment, Name};
+
+/// One thing that was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<'a> {
+    /// `key.created`, `budget.granted`, `directory.changed`, …
+    pub what: &'static str,
+    /// A key's or budget's id, or the changed thing in words.
+    pub subject: &'a str,
+    /// `field: before -> after`; never a secret.
+    pub change: &'a str,
+    pub team: Option<&'a Name>,
+}
+
+/// Leaves it for the log, which only a gateway writes.
+///
+/// # Errors
+/// When it cannot be left there. What was done stays done; the directory's own history has it too.
+pub fn note(
+    settings: &Settings,
+    directory: &Directory,
+    done: Done<'_>,
+    now: Moment,
+) -> anyhow::Result<()> {
+    let organisation = directory.load()?.organisation;
+    let action = OperatorAction {
+        id: Uuid::now_v7(),
+        at: now,
+        organisation: Some(organisation),
+        team: done.team.cloned(),
+        who: Label::clean(&operator(), 64),
+        what: done.what,
+        subject: Label::clean(done.subject, 128),
+        change: Label::clean(&done.change.replace('→', "->"), 256),
+    };
+    inbox::submit(&settings.state.dir, &action)
+        .context("it is done, but the audit could not be told")
+}
