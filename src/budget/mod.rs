@@ -15,7 +15,7 @@ mod spec;
 mod sync;
 mod window;
 
-pub use account::{BudgetView, CapReached, Cause};
+pub use account::{Account, BudgetView, CapReached, Cause};
 pub use alerts::{Event, EventKind};
 pub use balances::Balances;
 pub use ledger::{Adjustment, AmendError, Ledger};

@@ -8,7 +8,7 @@ use crate::budget::{
 };
 use crate::domain::{Moment, Usd};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[test]
 fn two_requests_that_together_cross_the_cap_cannot_both_pass() {

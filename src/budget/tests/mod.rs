@@ -1,6 +1,8 @@
 //! The ledger's promises, as tests.
 
+mod interleavings;
 mod ledger;
+mod schedules;
 mod window;
 
 use super::{BudgetSpec, Scope, Window, Zone};
