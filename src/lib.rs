@@ -8,6 +8,7 @@ pub mod directory;
 pub mod document;
 pub mod domain;
 pub mod identity;
+pub mod ledger_store;
 pub mod policy;
 pub mod pricing;
 pub mod provider;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::alerts::EventQueue;
 use super::balances::Balances;
-use super::period::{Amendment, Lane, Opening, Period};
+use super::lease::{Ask, Fleet, FleetView, Reply, World};
+use super::period::{Amendment, Cause, Lane, Opening, Period};
 use super::spec::{BudgetId, BudgetSpec, Scope};
 use super::window::{Span, Window};
 use crate::domain::{Moment, Usd};
@@ -15,14 +17,8 @@ use crate::domain::{Moment, Usd};
 /// Periods kept with full counters when nothing is reserved in them: the current one and its neighbours.
 const KEPT_PERIODS: usize = 3;
 
-/// Why a budget refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The request does not fit under the cap.
-    Cap,
-    /// The cap may have room, but this node's lease has none, and the store does not answer.
-    StoreAway,
-}
+/// How long before its period ends a fleet's budget opens the next one.
+const AHEAD: Duration = Duration::from_secs(15);
 
 /// The budget that a request does not fit under.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +57,11 @@ pub(super) struct Shared {
     /// Spent in periods that have no counters: from before the start, and of periods put away.
     pub balances: Mutex<Balances>,
     pub events: Arc<EventQueue>,
+    /// The balances that this process started with, in a fleet: what former boots of this node have answered for.
+    pub before_boot: Balances,
     /// Shards of a budget that many callers share.
     pub shards: usize,
+    pub fleet: Option<Arc<Fleet>>,
 }
 
 /// A period with its lanes, as the way of a request uses it.
@@ -88,6 +87,7 @@ impl Account {
     pub(super) fn new(spec: &BudgetSpec, shared: Arc<Shared>) -> Self {
         let span = Span::containing(spec.window, &spec.zone, Moment::default());
         let first = Arc::new(Active::open(spec, span, &shared, &BTreeMap::new()));
+        first.period.open(Moment::default());
         Self {
             id: spec.id.clone(),
             spec: ArcSwap::from_pointee(spec.clone()),
@@ -133,10 +133,10 @@ impl Account {
     ) -> Result<Arc<Lane>, CapReached> {
         let current = self.current.load();
         if current.period.span.contains(now) {
-            return current.take(thread, amount);
+            return current.take(thread, amount, now);
         }
         drop(current);
-        self.active(now).take(thread, amount)
+        self.turn(now).take(thread, amount, now)
     }
 
     /// Follows a changed specification; counters stay. A changed zone counts from the next period on.
@@ -175,9 +175,36 @@ impl Account {
         }
     }
 
-    pub(super) fn refused(&self) -> u64 {
+    /// What the periods of this budget have to say to the store. Shortly before a period ends the next one is opened, so
+    /// that its first request finds money.
+    pub(super) fn asks(&self, world: &World, asks: &mut Vec<Ask>) {
+        self.active(world.now);
+        self.active(world.now.plus(AHEAD));
         let periods = self.periods();
-        periods.values().map(|active| active.period.refused()).sum()
+        asks.extend(
+            periods
+                .values()
+                .filter_map(|active| active.period.ask(world)),
+        );
+    }
+
+    pub(super) fn answer(&self, ask: &Ask, reply: &Reply, world: &World) {
+        let active = self.periods().get(&ask.span.start).cloned();
+        if let Some(active) = active {
+            active.period.answer(ask, reply, world);
+        }
+    }
+
+    pub(super) fn add_to(&self, view: &mut FleetView) {
+        for active in self.periods().values() {
+            active.period.add_to(view);
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.periods()
+            .values()
+            .all(|active| active.period.is_closed())
     }
 
     /// The counters of the period of `now`: the current ones, or found, or made.
@@ -191,17 +218,26 @@ impl Account {
         let known = periods
             .values()
             .rev()
-            .find(|active| active.period.span.contains(now));
+            .find(|active| active.period.span.contains(now))
+            .cloned();
         if let Some(active) = known {
-            return Arc::clone(active);
+            return active;
         }
         let span = Span::containing(spec.window, &spec.zone, now);
         let active = Arc::new(Active::open(&spec, span, &self.shared, &periods));
+        active.period.open(now);
         periods.insert(span.start, Arc::clone(&active));
-        if span.start > self.current.load().period.span.start {
+        self.put_away(&mut periods);
+        active
+    }
+
+    /// The counters of the period of `now`, which become the ones looked at first.
+    fn turn(&self, now: Moment) -> Arc<Active> {
+        let active = self.active(now);
+        let _alone = self.periods();
+        if active.period.span.start > self.current.load().period.span.start {
             self.current.store(Arc::clone(&active));
         }
-        self.put_away(&mut periods);
         active
     }
 
@@ -244,9 +280,9 @@ impl Active {
             spec,
             span,
             opening,
-            Amendment::default(),
             shards,
             Arc::clone(&shared.events),
+            shared.fleet.clone(),
         ));
         let lanes = (0..shards)
             .map(|shard| {
@@ -260,11 +296,11 @@ impl Active {
         Self { period, lanes }
     }
 
-    fn take(&self, thread: usize, amount: Usd) -> Result<Arc<Lane>, CapReached> {
+    fn take(&self, thread: usize, amount: Usd, now: Moment) -> Result<Arc<Lane>, CapReached> {
         let lane = &self.lanes[thread % self.lanes.len()];
-        if self.period.take(lane.shard, amount) {
+        let Err(cause) = self.period.take(lane.shard, amount, now) else {
             return Ok(Arc::clone(lane));
-        }
+        };
         let position = self.period.position();
         Err(CapReached {
             budget: self.period.id.clone(),
@@ -272,7 +308,7 @@ impl Active {
             spent: position.spent,
             held: position.held,
             resets: self.period.span.end,
-            cause: Cause::Cap,
+            cause,
         })
     }
 
@@ -303,6 +339,7 @@ fn opening(
     let near = |start: Moment| (start.micros() - span.start.micros()).abs() < half;
     Opening {
         own: known.spent(&spec.id, span.start),
+        before_boot: shared.before_boot.spent(&spec.id, span.start),
         carried: known
             .periods(&spec.id)
             .filter(|(start, _)| *start != span.start && near(*start))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::account::{Account, BudgetView, CapReached, Shared};
 use super::alerts::{Event, EventQueue};
 use super::balances::Balances;
+use super::lease::{Ask, Fleet, FleetOptions, FleetView, Reply, StoreNews};
 use super::period::Amendment;
 use super::reservation::Reservation;
 use super::spec::{BudgetId, BudgetSpec};
@@ -43,15 +44,33 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger that goes on from what was spent before.
+    /// A ledger of one node alone, that goes on from what was spent before.
     #[must_use]
     pub fn new(opening: Balances) -> Self {
+        Self::with(opening, Balances::new(), None)
+    }
+
+    /// A ledger of one node of a fleet: it spends what it is lent. `opening` is what this node spent before, by its
+    /// journal; `wake` is called, on the way of a request, when [`Ledger::asks`] should be looked at soon.
+    #[must_use]
+    pub fn leased(
+        opening: Balances,
+        options: FleetOptions,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let fleet = Fleet::new(options, wake);
+        Self::with(opening.clone(), opening, Some(Arc::new(fleet)))
+    }
+
+    fn with(opening: Balances, before_boot: Balances, fleet: Option<Arc<Fleet>>) -> Self {
         Self {
             accounts: Mutex::default(),
             shared: Arc::new(Shared {
                 balances: Mutex::new(opening),
                 events: Arc::new(EventQueue::default()),
+                before_boot,
                 shards: SHARDS,
+                fleet,
             }),
         }
     }
@@ -156,15 +175,13 @@ impl Ledger {
 
     /// How every budget stands, by id.
     pub fn views(&self, now: Moment) -> Vec<BudgetView> {
-        let accounts: Vec<_> = self.accounts().values().cloned().collect();
-        accounts.iter().map(|account| account.view(now)).collect()
+        self.all().iter().map(|account| account.view(now)).collect()
     }
 
     /// All that was spent, by budget and period: what was known at the start and what was settled since.
     pub fn balances(&self) -> Balances {
-        let accounts: Vec<_> = self.accounts().values().cloned().collect();
         let mut balances = self.shared.balances().clone();
-        for account in accounts {
+        for account in self.all() {
             account.fold_into(&mut balances);
         }
         balances
@@ -180,10 +197,69 @@ impl Ledger {
         self.shared.events.dropped()
     }
 
-    /// Requests refused in the periods that still have counters.
-    pub fn refused(&self) -> u64 {
-        let accounts = self.accounts();
-        accounts.values().map(|account| account.refused()).sum()
+    /// What this node has to say to the store now: about every budget, and only where there is something to say.
+    pub fn asks(&self, now: Moment) -> Vec<Ask> {
+        self.asks_up_to(usize::MAX, now)
+    }
+
+    /// The same, but not much more than `most` at once; the rest will be said later. Every budget gets its turn.
+    pub fn asks_up_to(&self, most: usize, now: Moment) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        let Some(fleet) = &self.shared.fleet else {
+            return asks;
+        };
+        let world = fleet.world(now);
+        let accounts = self.all();
+        let first = fleet.turn() % accounts.len().max(1);
+        for account in accounts.iter().cycle().skip(first).take(accounts.len()) {
+            if asks.len() >= most {
+                break;
+            }
+            account.asks(&world, &mut asks);
+        }
+        asks
+    }
+
+    /// The store's reply to an ask, in any order, any number of times.
+    pub fn answered(&self, ask: &Ask, reply: &Reply, now: Moment) {
+        let Some(fleet) = &self.shared.fleet else {
+            return;
+        };
+        if ask.boot != *fleet.boot() {
+            return;
+        }
+        fleet.answered(now);
+        if let Some(account) = self.find(&ask.budget) {
+            account.answer(ask, reply, &fleet.world(now));
+        }
+    }
+
+    /// Tells the fleet's budgets something about the store. Without a fleet, nothing.
+    pub fn store(&self, news: StoreNews, now: Moment) {
+        if let Some(fleet) = &self.shared.fleet {
+            fleet.hear(news, now);
+        }
+    }
+
+    /// Whether every lease is closed, after [`StoreNews::Draining`].
+    pub fn is_drained(&self) -> bool {
+        self.all().iter().all(|account| account.is_closed())
+    }
+
+    /// The fleet's numbers on this node; a node alone has only refusals.
+    pub fn fleet_view(&self, now: Moment) -> FleetView {
+        let mut view = match &self.shared.fleet {
+            Some(fleet) => fleet.view(now),
+            None => FleetView::default(),
+        };
+        for account in self.all() {
+            account.add_to(&mut view);
+        }
+        view
+    }
+
+    fn all(&self) -> Vec<Arc<Account>> {
+        self.accounts().values().cloned().collect()
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<BudgetId, Arc<Account>>> {

@@ -7,6 +7,7 @@
 mod account;
 mod alerts;
 mod balances;
+mod lease;
 mod ledger;
 mod period;
 mod pool;
@@ -15,11 +16,14 @@ mod spec;
 mod sync;
 mod window;
 
-pub use account::{Account, BudgetView, CapReached, Cause};
+pub use account::{Account, BudgetView, CapReached};
 pub use alerts::{Event, EventKind};
 pub use balances::Balances;
+pub use lease::{
+    Answer, Ask, Boot, FleetOptions, FleetView, Micros, Purpose, Reply, Status, StoreNews,
+};
 pub use ledger::{Adjustment, AmendError, Ledger};
-pub use period::Amendment;
+pub use period::{Amendment, Cause};
 pub use reservation::{Reservation, Settled};
 pub use spec::{
     AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId, read_on_store_loss,

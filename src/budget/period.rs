@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::alerts::{Event, EventKind, EventQueue, Thresholds};
-use super::pool::Pool;
-use super::spec::{AtCap, BudgetId, BudgetSpec};
+use super::lease::{self, Ask, Fleet, FleetView, Lease, Reply, World};
+use super::pool::{Pool, Taken};
+use super::spec::{AtCap, BudgetId, BudgetSpec, OnStoreLoss};
 use super::window::Span;
-use crate::domain::Usd;
+use crate::domain::{Moment, Usd};
 
 /// What an operator changed for one period: totals, so that saying them twice changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,29 @@ pub struct Amendment {
     pub credited: Usd,
 }
 
+/// Why a budget refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The request does not fit under the cap.
+    Cap,
+    /// The cap may have room, but this node's lease has none yet: more is being fetched.
+    Lease,
+    /// The cap may have room, but this node's lease has none, and the store does not answer.
+    StoreAway,
+}
+
 #[derive(Debug)]
 struct Terms {
     limit: Usd,
     at_cap: AtCap,
+    on_store_loss: OnStoreLoss,
+    alert_at: Vec<u8>,
     amendment: Amendment,
+    /// Which change of the cap this is; the fleet follows the largest.
+    version: u64,
+    /// Whether the cap changed without a version of its own, and so takes the time as one.
+    unversioned: bool,
+    /// Reported by this node itself; in a fleet the store chooses who reports.
     thresholds: Thresholds,
 }
 
@@ -37,14 +56,30 @@ pub(super) struct Period {
     /// Of what the pool counts as spent: charged to another period of this budget that overlaps this one.
     carried: Usd,
     terms: Mutex<Terms>,
+    leased: Option<Leased>,
     refused: AtomicU64,
+    refused_away: AtomicU64,
     events: Arc<EventQueue>,
+}
+
+/// The part of a period that only a fleet has.
+#[derive(Debug)]
+struct Leased {
+    fleet: Arc<Fleet>,
+    /// Locked before the terms where both are.
+    lease: Mutex<Lease>,
+    /// The largest amount that found little since the last ask, and one; 0: none.
+    hungry: AtomicU64,
+    told: Mutex<Vec<u8>>,
 }
 
 /// What was spent before a period's counters were made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Opening {
+    /// In this very period.
     pub own: Usd,
+    /// Of that, before this process started.
+    pub before_boot: Usd,
     pub carried: Usd,
 }
 
@@ -72,57 +107,67 @@ impl Period {
         spec: &BudgetSpec,
         span: Span,
         opening: Opening,
-        amendment: Amendment,
         shards: usize,
         events: Arc<EventQueue>,
+        fleet: Option<Arc<Fleet>>,
     ) -> Self {
         let spent = opening.own.saturating_add(opening.carried);
-        let terms = Terms {
-            limit: spec.limit,
-            at_cap: spec.at_cap,
-            amendment,
-            thresholds: Thresholds::default(),
+        let base = opening.before_boot.saturating_add(opening.carried);
+        let thresholds = match fleet {
+            None => Thresholds::ahead_of(spent, spec.limit, &spec.alert_at),
+            Some(_) => Thresholds::default(),
         };
         let period = Self {
             id: spec.id.clone(),
             span,
-            pool: Pool::new(shards, terms.allowance(), spent.nanos()),
+            pool: Pool::new(shards, 0, spent.nanos()),
             carried: opening.carried,
-            terms: Mutex::new(terms),
+            terms: Mutex::new(Terms {
+                limit: spec.limit,
+                at_cap: spec.at_cap,
+                on_store_loss: spec.on_store_loss,
+                alert_at: spec.alert_at.clone(),
+                amendment: Amendment::default(),
+                version: spec.revision,
+                unversioned: spec.revision == 0,
+                thresholds,
+            }),
+            leased: fleet.map(|fleet| Leased {
+                fleet,
+                lease: Mutex::new(Lease::new(base.nanos())),
+                hungry: AtomicU64::new(0),
+                told: Mutex::default(),
+            }),
             refused: AtomicU64::new(0),
+            refused_away: AtomicU64::new(0),
             events,
         };
-        let mut terms = period.terms();
-        terms.thresholds = Thresholds::ahead_of(
-            terms.shown_spent(spent),
-            terms.shown_limit(),
-            &spec.alert_at,
-        );
-        period.arm(&terms);
-        drop(terms);
+        period.arm(&period.terms());
         period
     }
 
-    /// Reserves on one shard. `false`: it does not fit under the cap.
-    pub fn take(&self, shard: usize, amount: Usd) -> bool {
-        if self.pool.take(shard, amount.nanos()) {
-            return true;
+    /// Reserves on one shard, or says why not.
+    pub fn take(&self, shard: usize, amount: Usd, now: Moment) -> Result<(), Cause> {
+        match self.pool.take(shard, amount.nanos()) {
+            Taken::Yes => return Ok(()),
+            Taken::Low => {
+                self.hunger(amount);
+                return Ok(());
+            }
+            Taken::Refused => self.hunger(amount),
         }
         if self.terms().at_cap == AtCap::Alert {
             self.pool.take_anyway(shard, amount.nanos());
-            return true;
+            return Ok(());
         }
-        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.report(EventKind::Refused);
-        }
-        false
+        Err(self.refuse(amount, now))
     }
 
     pub fn give_back(&self, shard: usize, amount: Usd) {
         self.pool.give_back(shard, amount.nanos());
     }
 
-    /// Turns a reservation into spending; returns by how much it passed the cap.
+    /// Turns a reservation into spending; returns by how much it passed what was allowed.
     pub fn charge(&self, shard: usize, held: Usd, actual: Usd) -> Usd {
         let charged = self.pool.charge(shard, held.nanos(), actual.nanos());
         if charged.alarm {
@@ -135,40 +180,116 @@ impl Period {
         beyond
     }
 
-    /// Follows a changed limit or cap behaviour.
+    /// Follows a changed limit or behaviour.
     pub fn follow(&self, spec: &BudgetSpec) {
         let mut terms = self.terms();
+        if spec.revision > terms.version {
+            terms.version = spec.revision;
+        } else if spec.limit != terms.limit {
+            terms.unversioned = true;
+        }
         terms.limit = spec.limit;
         terms.at_cap = spec.at_cap;
-        self.pool.set_allowance(terms.allowance());
+        terms.on_store_loss = spec.on_store_loss;
+        terms.alert_at.clone_from(&spec.alert_at);
         drop(terms);
-        self.look();
+        self.refit();
     }
 
     /// Puts an operator's totals in place of the former ones.
     pub fn amend(&self, amendment: Amendment) {
         let mut terms = self.terms();
         terms.amendment = amendment;
-        self.pool.set_allowance(terms.allowance());
+        terms.unversioned = true;
         drop(terms);
-        self.look();
+        self.refit();
     }
 
     pub fn amendment(&self) -> Amendment {
         self.terms().amendment
     }
 
+    /// Brings the pool's allowance to the terms, or in a fleet to what the lease gives at the start.
+    pub fn open(&self, now: Moment) {
+        if let Some(leased) = &self.leased {
+            let world = leased.fleet.world(now);
+            let mut lease = leased.lease();
+            self.with_terms(|terms| lease.fit(&self.pool, terms, &world));
+        } else {
+            self.refit();
+        }
+    }
+
+    /// Brings the pool's allowance to changed terms; in a fleet the next ask does.
+    fn refit(&self) {
+        if let Some(leased) = &self.leased {
+            leased.fleet.wake();
+            return;
+        }
+        let terms = self.terms();
+        self.pool.set_allowance(terms.allowance());
+        drop(terms);
+        self.look();
+    }
+
+    /// What this period has to say to the store.
+    pub fn ask(&self, world: &World) -> Option<Ask> {
+        let leased = self.leased.as_ref()?;
+        let mut lease = leased.lease();
+        let hungry = match leased.hungry.swap(0, Ordering::SeqCst) {
+            0 => None,
+            amount => Some(Usd::from_nanos(amount - 1)),
+        };
+        self.terms().date(world.now);
+        self.with_terms(|terms| lease.ask(&self.pool, terms, world, hungry))
+    }
+
+    /// What the store had to say to this period.
+    pub fn answer(&self, ask: &Ask, reply: &Reply, world: &World) {
+        let Some(leased) = &self.leased else { return };
+        let mut lease = leased.lease();
+        let again = self.with_terms(|terms| lease.answer(&self.pool, ask, reply, terms, world));
+        drop(lease);
+        if again {
+            leased.fleet.wake();
+        }
+        if let Reply::Answer(answer) = reply {
+            let mut told = leased.told.lock().unwrap_or_else(PoisonError::into_inner);
+            for percent in &answer.alerts {
+                if !told.contains(percent) {
+                    told.push(*percent);
+                    self.report(EventKind::Threshold { percent: *percent });
+                }
+            }
+        }
+    }
+
     pub fn position(&self) -> Position {
+        let lease = self.leased.as_ref().map(Leased::lease);
         let terms = self.terms();
         let standing = self.pool.standing();
-        let limit = terms.shown_limit();
-        let spent = terms.shown_spent(Usd::from_nanos(standing.spent));
         let held = Usd::from_nanos(standing.held);
+        let fleet = lease
+            .as_ref()
+            .and_then(|lease| Some((lease.fleet()?, lease)));
+        let Some((fleet, lease)) = fleet else {
+            let limit = terms.shown_limit();
+            let spent = terms.shown_spent(Usd::from_nanos(standing.spent));
+            let left = limit.left_after(spent.saturating_add(held));
+            return Position {
+                limit,
+                spent,
+                held,
+                left,
+            };
+        };
+        let unreported = lease.spent(&self.pool).left_after(fleet.reported);
+        let here = Usd::from_nanos(standing.free).left_after(lease.grace());
         Position {
-            limit,
-            spent,
+            limit: terms.shown_limit(),
+            spent: terms.shown_spent(fleet.spent.saturating_add(unreported)),
             held,
-            left: limit.left_after(spent.saturating_add(held)),
+            left: fleet.cap.left_after(fleet.used).saturating_add(here),
         }
     }
 
@@ -177,12 +298,67 @@ impl Period {
         Usd::from_nanos(self.pool.spent()).left_after(self.carried)
     }
 
+    /// Whether nothing is reserved, and nothing is left to be told.
     pub fn is_idle(&self) -> bool {
-        self.pool.standing().held == 0
+        match &self.leased {
+            Some(leased) => leased.lease().is_settled(&self.pool),
+            None => self.pool.standing().held == 0,
+        }
     }
 
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    pub fn is_closed(&self) -> bool {
+        match &self.leased {
+            Some(leased) => leased.lease().is_closed(),
+            None => true,
+        }
+    }
+
+    /// Adds this period's numbers to the node's.
+    pub fn add_to(&self, view: &mut FleetView) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        view.refused += count(&self.refused);
+        view.refused_away += count(&self.refused_away);
+        let Some(leased) = &self.leased else { return };
+        let lease = leased.lease();
+        view.leased = view.leased.saturating_add(lease.leased());
+        view.spent = view.spent.saturating_add(lease.spent(&self.pool));
+        view.grace = view.grace.saturating_add(lease.grace());
+        view.leases += u64::from(!lease.is_closed());
+        view.foreign += u64::from(lease.is_foreign());
+    }
+
+    /// Calls for more, once until the next ask.
+    fn hunger(&self, amount: Usd) {
+        let Some(leased) = &self.leased else { return };
+        let mark = amount.nanos().saturating_add(1);
+        if leased.hungry.fetch_max(mark, Ordering::SeqCst) == 0 {
+            leased.fleet.wake();
+        }
+    }
+
+    fn refuse(&self, amount: Usd, now: Moment) -> Cause {
+        let cause = self.cause(amount, now);
+        if cause == Cause::StoreAway {
+            self.refused_away.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.report(EventKind::Refused);
+        }
+        cause
+    }
+
+    fn cause(&self, amount: Usd, now: Moment) -> Cause {
+        let Some(leased) = &self.leased else {
+            return Cause::Cap;
+        };
+        let world = leased.fleet.world(now);
+        let away = leased.lease().is_away(&world);
+        let fits = amount <= self.position().left;
+        match (fits, away) {
+            (false, _) => Cause::Cap,
+            (true, true) => Cause::StoreAway,
+            (true, false) => Cause::Lease,
+        }
     }
 
     /// Adds up all shards, reports the thresholds that are reached, and sets the alarms for the next one.
@@ -194,13 +370,7 @@ impl Period {
         self.arm(&terms);
         drop(terms);
         for percent in reached {
-            self.events.push(Event {
-                budget: self.id.clone(),
-                period: self.span.start,
-                kind: EventKind::Threshold { percent },
-                spent,
-                limit,
-            });
+            self.say(EventKind::Threshold { percent }, spent, limit);
         }
     }
 
@@ -212,13 +382,30 @@ impl Period {
 
     fn report(&self, kind: EventKind) {
         let position = self.position();
+        self.say(kind, position.spent, position.limit);
+    }
+
+    fn say(&self, kind: EventKind, spent: Usd, limit: Usd) {
         self.events.push(Event {
             budget: self.id.clone(),
             period: self.span.start,
             kind,
-            spent: position.spent,
-            limit: position.limit,
+            spent,
+            limit,
         });
+    }
+
+    fn with_terms<R>(&self, say: impl FnOnce(&lease::Terms) -> R) -> R {
+        let terms = self.terms();
+        say(&lease::Terms {
+            id: &self.id,
+            span: self.span,
+            cap: terms.cap(),
+            cap_version: terms.version,
+            hard: terms.at_cap == AtCap::Block,
+            on_store_loss: terms.on_store_loss,
+            alert_at: &terms.alert_at,
+        })
     }
 
     fn terms(&self) -> MutexGuard<'_, Terms> {
@@ -226,16 +413,32 @@ impl Period {
     }
 }
 
+impl Leased {
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Terms {
-    /// What may be committed in all. A credit raises it instead of lowering what is spent, so that spending only grows.
+    /// Gives a change without a version the time as one, so that the fleet follows the latest.
+    fn date(&mut self, now: Moment) {
+        if std::mem::take(&mut self.unversioned) {
+            let time = u64::try_from(now.micros()).unwrap_or(0);
+            self.version = time.max(self.version.saturating_add(1));
+        }
+    }
+
+    /// What may be spent in all. A credit raises it instead of lowering what is spent, so that spending only grows.
+    fn cap(&self) -> Usd {
+        self.shown_limit()
+            .saturating_add(self.amendment.credited)
+            .left_after(self.amendment.charged)
+    }
+
     fn allowance(&self) -> u64 {
         match self.at_cap {
             AtCap::Alert => u64::MAX,
-            AtCap::Block => self
-                .shown_limit()
-                .saturating_add(self.amendment.credited)
-                .left_after(self.amendment.charged)
-                .nanos(),
+            AtCap::Block => self.cap().nanos(),
         }
     }
 

@@ -21,6 +21,8 @@ struct Shard {
     spent: AtomicU64,
     /// Once `spent` of this shard is here, somebody must add up all shards (see `alerts`).
     alarm: AtomicU64,
+    /// Once `free` of this shard is below this, more should be fetched (see `lease`).
+    low: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,15 @@ pub(super) struct Standing {
     pub free: u64,
     pub held: u64,
     pub spent: u64,
+}
+
+/// What asking for money came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Refused,
+    Yes,
+    /// Yes, and little is left here.
+    Low,
 }
 
 /// What one charge did.
@@ -73,27 +84,27 @@ impl Pool {
     }
 
     /// Moves `amount` from free to held, or refuses.
-    pub fn take(&self, shard: usize, amount: u64) -> bool {
-        if self.take_here(shard, amount) {
-            return true;
+    pub fn take(&self, shard: usize, amount: u64) -> Taken {
+        if let Some(left) = self.take_here(shard, amount) {
+            return self.taken(shard, left);
         }
         let mut books = self.lock();
         self.pay_debt(&mut books);
         if books.debt > 0 {
-            return false;
+            return Taken::Refused;
         }
         let got = self.gather(shard, amount, true);
         if got < amount {
             self.shard(shard).put(got);
-            return false;
+            return Taken::Refused;
         }
         self.shard(shard).put(got - amount);
-        true
+        self.taken(shard, got - amount)
     }
 
     /// Moves `amount` to held whether it is free or not; what is not becomes debt, and is returned.
     pub fn take_anyway(&self, shard: usize, amount: u64) -> u64 {
-        if self.take_here(shard, amount) {
+        if self.take_here(shard, amount).is_some() {
             return 0;
         }
         self.owe(shard, amount, &mut self.lock())
@@ -133,16 +144,7 @@ impl Pool {
         self.move_allowance(allowance, &mut self.lock());
     }
 
-    /// Raises the allowance by `amount`, as far as it can be counted.
-    #[cfg_attr(not(test), expect(dead_code, reason = "leases will move allowances"))]
-    pub fn raise(&self, amount: u64) {
-        let mut books = self.lock();
-        let allowance = books.allowance.saturating_add(amount);
-        self.move_allowance(allowance, &mut books);
-    }
-
     /// Lowers the allowance by what is free, at most `most`, in whole multiples of `unit`; returns by how much.
-    #[cfg_attr(not(test), expect(dead_code, reason = "leases will move allowances"))]
     pub fn withdraw(&self, most: u64, unit: u64) -> u64 {
         let mut books = self.lock();
         self.pay_debt(&mut books);
@@ -204,17 +206,34 @@ impl Pool {
         }
     }
 
-    /// The way without the lock: from one shard, and only if nothing is owed.
-    fn take_here(&self, shard: usize, amount: u64) -> bool {
-        if self.is_strict() || !self.shard(shard).take(amount) {
-            return false;
+    /// Sets where each shard calls for more, so that they do once less than about `low` is free in all.
+    pub fn set_low(&self, low: u64) {
+        let part = low / self.shards.len() as u64;
+        for line in &self.shards {
+            line.0.low.store(part, Ordering::Relaxed);
         }
+    }
+
+    /// The way without the lock: from one shard, and only if nothing is owed. Returns what is left there.
+    fn take_here(&self, shard: usize, amount: u64) -> Option<u64> {
+        if self.is_strict() {
+            return None;
+        }
+        let left = self.shard(shard).take(amount)?;
         // Debt may have come between the look and the taking: then this money belongs to it.
         if self.is_strict() {
             self.shard(shard).put(amount);
-            return false;
+            return None;
         }
-        true
+        Some(left)
+    }
+
+    fn taken(&self, shard: usize, left: u64) -> Taken {
+        if left < self.shard(shard).low.load(Ordering::Relaxed) {
+            Taken::Low
+        } else {
+            Taken::Yes
+        }
     }
 
     /// Takes `amount` from what is free anywhere; the rest is debt. Returns the rest.
@@ -273,12 +292,14 @@ impl Pool {
 }
 
 impl Shard {
-    fn take(&self, amount: u64) -> bool {
+    /// Returns what is left.
+    fn take(&self, amount: u64) -> Option<u64> {
         self.free
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| {
                 free.checked_sub(amount)
             })
-            .is_ok()
+            .map(|before| before - amount)
+            .ok()
     }
 
     /// Takes `most`, or half of what is here where that is more and `half` says so, or all that is here.

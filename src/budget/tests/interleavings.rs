@@ -110,7 +110,9 @@ proptest! {
                 prop_assert_eq!((view.spent.nanos(), view.held.nanos()), (plain[n].spent, plain[n].held));
             }
         }
-        open.into_iter().for_each(|(held, _)| held.release());
+        for (held, _) in open {
+            held.release();
+        }
     }
 }
 

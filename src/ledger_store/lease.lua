@@ -1,0 +1,141 @@
+-- One call about one lease on one budget in one period: report what is spent, return what is not needed, ask for more.
+--
+-- Everything a node sends is cumulative per lease, and a lease belongs to one start of one node. So a message that is lost,
+-- late, doubled or out of order does no harm: totals are merged with max(), and `seq` lets an ask be granted once only.
+-- `used` = sum of (granted - returned) over all leases = spent + lent out. Nothing is ever given back because time passed:
+-- what a silent lease has not reported stays in `used`.
+--
+-- KEYS[1] the budget's hash. KEYS[2] (not in a cluster) one hash per server: which process answers, and since when.
+-- ARGV: 1 now, in ms (0: this server's clock)  2 lease  3 node  4 seq  5 granted  6 spent  7 returned  8 want  9 least
+--      10 beat|close  11 cap  12 version of the cap  13 share  14 quarantine, in ms  15 expiry, in ms since 1970 (0: never)
+--      16 liveness, in ms  17 spent by this node over all its leases  18 process id of the server (empty: asked here)
+--      19... percents of the cap to be told of
+-- Amounts are whole micro-dollars below 2^53, where doubles are exact. Numbers are written with %.0f: `..` would write 1e+15.
+-- Reply: status, granted, returned, used, cap, spent, short, and each percent that this lease shall report.
+
+local key, id, node = KEYS[1], ARGV[2], ARGV[3]
+local MOST = 9007199254740991
+
+local function whole(text)
+  if not text then return 0 end
+  if type(text) ~= 'string' or not string.match(text, '^%d+$') or #text > 16 then return nil end
+  local number = tonumber(text)
+  if number > MOST then return nil end
+  return number
+end
+local function show(number) return string.format('%.0f', number) end
+
+local arg = {}
+for i = 1, 17 do
+  if i ~= 2 and i ~= 3 and i ~= 10 then
+    arg[i] = whole(ARGV[i])
+    if not arg[i] then return redis.error_reply('ERR tollgate: argument ' .. i .. ' is not a count') end
+  end
+end
+local seq, G, S, R, want, least, share = arg[4], arg[5], arg[6], arg[7], arg[8], arg[9], math.max(arg[13], 1)
+local now = arg[1]
+if now == 0 then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local kind = redis.call('TYPE', key).ok
+if kind ~= 'none' and kind ~= 'hash' then return { 'foreign' } end
+local h = redis.call('HMGET', key, 'v', 'cap', 'capv', 'used', 'spent', 'warm', 'short', 'server',
+  'g:' .. id, 's:' .. id, 'r:' .. id, 'q:' .. id, 'c:' .. id, 'n:' .. node)
+local fresh = kind == 'none'
+if not fresh and h[1] ~= '1' then return { 'foreign' } end
+local field = {}
+for i = 2, 14 do
+  if i ~= 8 then
+    field[i] = whole(h[i])
+    if not field[i] then return { 'foreign' } end
+  end
+end
+local cap, capv, used, spent, warm, short = field[2], field[3], field[4], field[5], field[6], field[7]
+local g, sp, r, q, total = field[9], field[10], field[11], field[12], field[14]
+
+if fresh or arg[12] > capv then cap, capv = arg[11], arg[12] end
+
+-- A closed lease can never spend again; what it has left behind is booked.
+if h[13] then
+  return { 'closed', show(g), show(r), show(used), show(cap), show(spent), '0' }
+end
+
+-- Which process are we? Another one than the hash was written by may lack the last writes: all nodes report before it lends.
+local server = h[8]
+if want > 0 or fresh then
+  server = ARGV[18]
+  if server == '' then server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '?' end
+  if not fresh and h[8] and h[8] ~= server then warm = now + arg[14] end
+  if KEYS[2] then
+    local seen = redis.call('HMGET', KEYS[2], 'server', 'since')
+    local since = whole(seen[2])
+    if seen[1] ~= server or not since then
+      since = now
+      redis.call('HSET', KEYS[2], 'server', server, 'since', show(now))
+    end
+    if fresh then warm = math.max(warm, since + arg[14]) end
+  elseif fresh then
+    warm = now + arg[14]
+  end
+end
+
+-- Heal: the node knows of more than we do, so we lost writes. Its lease is adopted again.
+if G > g then used = used + (G - g); g = G; warm = now + arg[14] end
+if S > sp then spent = spent + (S - sp); total = total + (S - sp); sp = S end
+if R > r then r = math.min(R, g); used = used - (r - (field[11])) end
+-- Overrun: an actual cost above the lease is booked, not lost.
+if sp > g - r then used = used + (sp - (g - r)); g = sp + r end
+-- What former lives of this node spent, and we no longer know.
+if arg[17] > total then
+  used = used + (arg[17] - total); spent = spent + (arg[17] - total); total = arg[17]
+  if not fresh then warm = now + arg[14] end
+end
+
+local status = 'ok'
+if ARGV[10] == 'close' then
+  used = used - (g - r - sp)
+  r = g - sp
+  status = 'closed'
+elseif seq <= q then
+  status = 'duplicate'
+elseif want > 0 then
+  local free = cap - used
+  if now < warm then
+    status = 'warming'
+  elseif free <= 0 then
+    status = 'exhausted'
+    short = now
+  else
+    local grant = math.min(want, math.max(least, math.floor(free / share)), free)
+    g = g + grant
+    used = used + grant
+    -- Slices have become smaller than what is asked for: whoever has more than it needs should return it.
+    if grant < want and (free - grant) * 8 < cap then short = now end
+  end
+end
+q = math.max(q, seq)
+if used > MOST or spent > MOST or g > MOST then return { 'foreign' } end
+
+redis.call('HSET', key, 'v', '1', 'cap', show(cap), 'capv', show(capv), 'used', show(used), 'spent', show(spent),
+  'warm', show(warm), 'short', show(short), 'n:' .. node, show(total))
+if server then redis.call('HSET', key, 'server', server) end
+if status == 'closed' then
+  redis.call('HDEL', key, 'g:' .. id, 's:' .. id, 'r:' .. id, 'q:' .. id, 'x:' .. id)
+  redis.call('HSET', key, 'c:' .. id, show(sp))
+else
+  redis.call('HSET', key, 'g:' .. id, show(g), 's:' .. id, show(sp), 'r:' .. id, show(r), 'q:' .. id, show(q),
+    'x:' .. id, show(now + arg[16]))
+end
+if arg[15] > 0 then redis.call('PEXPIREAT', key, show(arg[15])) end
+
+local reply = { status, show(g), show(r), show(used), show(cap), show(spent), now - short < 5000 and '1' or '0' }
+for i = 19, #ARGV do
+  local percent = whole(ARGV[i])
+  if percent and percent > 0 and spent * 100 >= cap * percent then
+    redis.call('HSETNX', key, 'a:' .. ARGV[i], id)
+    if redis.call('HGET', key, 'a:' .. ARGV[i]) == id then reply[#reply + 1] = ARGV[i] end
+  end
+end
+return reply

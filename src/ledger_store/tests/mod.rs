@@ -1,0 +1,7 @@
+//! The protocol against a real redis-server: the real script, the real engine, and everything that goes wrong between.
+
+mod fleet;
+mod restarts;
+mod script;
+mod server;
+mod simulation;
