@@ -9,6 +9,7 @@ pub mod journal;
 pub mod key;
 pub mod prices;
 pub mod scan;
+pub mod serve;
 pub mod setup;
 pub mod spend;
 pub mod store;
@@ -38,6 +39,7 @@ enum Command {
     Prices(prices::PricesArgs),
     Scan(scan::ScanArgs),
     Spend(spend::SpendArgs),
+    Serve(serve::ServeArgs),
     Team(team::TeamArgs),
 }
 
@@ -67,6 +69,7 @@ impl Cli {
             Command::Prices(args) => prices::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),
             Command::Spend(args) => spend::run(&args, out),
+            Command::Serve(args) => serve::run(&args, out),
             Command::Team(args) => team::run(&args, out),
         }
     }

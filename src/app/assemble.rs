@@ -1,0 +1,306 @@
+//! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::HeaderValue;
+use tracing::warn;
+
+use crate::budget::{Account, BudgetSpec, Ledger, Scope};
+use crate::config::{self, Provider, Settings};
+use crate::directory::{Census, InstallationKey};
+use crate::domain::{Caller, KeyId, Secret};
+use crate::gateway::upstream::{Address, Upstream};
+use crate::identity::Roster;
+use crate::live::{Inspection, People, Snapshot, Team};
+use crate::policy::Glob;
+use crate::pricing::{PriceFault, PriceTable};
+use crate::provider::Dialect;
+use crate::scan::{self, BuildError, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner};
+
+/// The largest file of rules, prices or known values that is read, in bytes.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// What outlives a snapshot.
+pub struct Parts<'a> {
+    pub ledger: &'a Ledger,
+    pub key: &'a InstallationKey,
+}
+
+/// Why a snapshot cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("{}: {source}", .path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} matches no file", .0.display())]
+    NoFile(PathBuf),
+    #[error("{}", lines(.0))]
+    Rules(Vec<RuleFault>),
+    #[error("{}", lines(.0))]
+    Prices(Vec<PriceFault>),
+    #[error(transparent)]
+    Scanner(#[from] BuildError),
+}
+
+fn lines<T: ToString>(faults: &[T]) -> String {
+    faults
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Builds everything that a request needs from the settings, with these people.
+///
+/// # Errors
+/// What is wrong with a file that the settings name.
+pub fn assemble(
+    settings: Settings,
+    people: Arc<People>,
+    parts: &Parts<'_>,
+) -> Result<Snapshot, AssembleError> {
+    let upstreams: Vec<Arc<Upstream>> = settings
+        .providers
+        .iter()
+        .map(upstream)
+        .map(Arc::new)
+        .collect();
+    let prices = prices(&settings)?;
+    let scanner = scanner(&settings, &people, parts.key)?;
+    Ok(Snapshot {
+        settings: Arc::new(settings),
+        people,
+        inspection: Arc::new(Inspection::new(scanner)),
+        prices: Arc::new(prices),
+        upstreams: upstreams.into(),
+    })
+}
+
+/// Joins the directory with the ledger: every key with the accounts that cover it.
+pub fn people(census: &Census, settings: &Settings, parts: &Parts<'_>) -> People {
+    let loss = settings.budget.on_store_loss;
+    let accounts: Vec<(BudgetSpec, Arc<Account>)> = census
+        .all_budgets(loss)
+        .into_iter()
+        .map(|spec| {
+            let account = parts.ledger.account(&spec);
+            (spec, account)
+        })
+        .collect();
+    let roster = Roster::new(census.roster.iter().cloned());
+    let by_key: HashMap<KeyId, _> = roster
+        .callers()
+        .map(|caller| {
+            let covers = |(spec, _): &&(BudgetSpec, Arc<Account>)| covers(&spec.scope, caller);
+            (
+                caller.key.clone(),
+                accounts
+                    .iter()
+                    .filter(covers)
+                    .map(|(_, account)| Arc::clone(account))
+                    .collect(),
+            )
+        })
+        .collect();
+    let teams = census
+        .teams
+        .iter()
+        .map(|team| {
+            let actions = settings.scan.actions.with(&team.policy.actions);
+            (
+                team.name.clone(),
+                Arc::new(Team {
+                    policy: team.policy.clone(),
+                    actions,
+                }),
+            )
+        })
+        .collect();
+    People {
+        available: true,
+        roster,
+        teams,
+        accounts: by_key,
+    }
+}
+
+fn covers(scope: &Scope, caller: &Caller) -> bool {
+    match scope {
+        Scope::Organisation(name) => *name == caller.organisation,
+        Scope::Team(name) => *name == caller.team,
+        Scope::User { team, user } => *team == caller.team && Some(user) == caller.user.as_ref(),
+        Scope::Key(key) => *key == caller.key,
+        Scope::Session { .. } => false,
+    }
+}
+
+/// A provider ready for requests. Without its credential it is known and refuses, so that the others go on.
+fn upstream(provider: &Provider) -> Upstream {
+    let key = provider
+        .credential
+        .resolve_here()
+        .map_err(|error| error.to_string());
+    let credential = key.and_then(|key| header(provider.dialect, &key));
+    if let Err(error) = &credential {
+        warn!(provider = %provider.name, %error, "requests to this provider are refused");
+    }
+    Upstream {
+        name: provider.name.clone(),
+        dialect: provider.dialect,
+        addresses: provider
+            .addresses
+            .iter()
+            .map(|weighted| Arc::new(Address::new(&weighted.address)))
+            .collect(),
+        credential: credential.ok(),
+        timeouts: provider.timeouts,
+        attempts: provider.attempts,
+        on_disconnect: provider.on_disconnect,
+    }
+}
+
+fn header(
+    dialect: Dialect,
+    key: &Secret<String>,
+) -> Result<(&'static str, Secret<HeaderValue>), String> {
+    let (name, text) = match dialect {
+        Dialect::Anthropic => ("x-api-key", key.expose().clone()),
+        Dialect::OpenAi => ("authorization", format!("Bearer {}", key.expose())),
+    };
+    let mut value =
+        HeaderValue::try_from(text).map_err(|_| "the credential is no header value".to_owned())?;
+    value.set_sensitive(true);
+    Ok((name, Secret::new(value)))
+}
+
+/// The price table with its overlays and the price of what it does not know.
+///
+/// # Errors
+/// A file that cannot be read, or its faults.
+pub fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
+    let path = &settings.prices.file;
+    let table = PriceTable::parse(&path.display().to_string(), &read(path)?)
+        .map_err(AssembleError::Prices)?;
+    let unknown = settings.budget.unknown_model;
+    Ok(table.with_unknown(unknown.input, unknown.output))
+}
+
+fn scanner(
+    settings: &Settings,
+    people: &People,
+    key: &InstallationKey,
+) -> Result<Scanner, AssembleError> {
+    let rules = rules(settings)?;
+    let known = known_values(settings, people)?;
+    Ok(Scanner::build(
+        rules,
+        known,
+        &key.derive("fingerprints"),
+        Limits::default(),
+    )?)
+}
+
+/// The rules of all files that the settings name.
+///
+/// # Errors
+/// A pattern without a file, a file that cannot be read, or the rules' faults.
+pub fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
+    let mut texts = Vec::new();
+    for pattern in &settings.scan.rules {
+        for path in files(pattern)? {
+            let text = read(&path)?;
+            texts.push((path.display().to_string(), text));
+        }
+    }
+    let files: Vec<RuleFile<'_>> = texts
+        .iter()
+        .map(|(name, text)| RuleFile { name, text })
+        .collect();
+    let families: Vec<scan::Family> = settings
+        .scan
+        .families
+        .iter()
+        .map(|family| family_of(*family))
+        .collect();
+    RuleSet::parse(&files, &families).map_err(AssembleError::Rules)
+}
+
+const fn family_of(family: config::Family) -> scan::Family {
+    match family {
+        config::Family::Secrets => scan::Family::Secrets,
+        config::Family::Context => scan::Family::Context,
+        config::Family::Generic => scan::Family::Generic,
+        config::Family::Personal => scan::Family::Personal,
+    }
+}
+
+/// What must never leave: the providers' keys, the values of the named files, the teams' entities.
+fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, AssembleError> {
+    let mut known = KnownValues::new();
+    for provider in &settings.providers {
+        if let Ok(key) = provider.credential.resolve_here() {
+            known.add_value(&key);
+        }
+    }
+    for path in &settings.scan.known_values {
+        for line in read(path)?.lines() {
+            known.add_value(&Secret::new(line.trim().to_owned()));
+        }
+    }
+    for (name, team) in &people.teams {
+        for entity in &team.policy.entities {
+            known.add_entity(name, entity);
+        }
+    }
+    Ok(known)
+}
+
+fn read(path: &Path) -> Result<String, AssembleError> {
+    let failed = |source| AssembleError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST_FILE {
+        return Err(failed(std::io::Error::other("larger than 64 MiB")));
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// The files that a pattern names, sorted; a pattern has its `*` in the last part only.
+fn files(pattern: &Path) -> Result<Vec<PathBuf>, AssembleError> {
+    let name = pattern
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    if !name.contains('*') {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let parent = pattern.parent().unwrap_or(Path::new("."));
+    let failed = |source| AssembleError::File {
+        path: parent.to_owned(),
+        source,
+    };
+    let glob = Glob::new(&name);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path
+            .file_name()
+            .is_some_and(|name| glob.matches(&name.to_string_lossy()))
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        Err(AssembleError::NoFile(pattern.to_owned()))
+    } else {
+        Ok(found)
+    }
+}

@@ -1,0 +1,266 @@
+//! The composition root: builds everything from the configuration, owns the background tasks, and stops them in order.
+
+mod assemble;
+mod listen;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch as channel;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+pub use assemble::{AssembleError, Parts, assemble};
+
+use crate::admin::Admin;
+use crate::audit::{Durability, Log, LogError, LogOptions, OnFull};
+use crate::budget::Ledger;
+use crate::config::{self, Fault, Settings};
+use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
+use crate::domain::Moment;
+use crate::gateway::Gateway;
+use crate::gateway::body::BodyRoom;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::policy::RateLimiter;
+
+/// How often a drain looks whether the last request has ended.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// Why a gateway does not start. Configuration faults are for exit status 78.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{}", list(.0))]
+    Configuration(Vec<Fault>),
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A running gateway.
+pub struct App {
+    pub data: SocketAddr,
+    pub admin: SocketAddr,
+    config: PathBuf,
+    shared: Arc<Shared>,
+    /// Turned on when no new connection is to be taken.
+    stop: channel::Sender<bool>,
+    draining: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the background tasks share.
+pub struct Shared {
+    pub live: Arc<Live>,
+    pub ledger: Arc<Ledger>,
+    pub log: Log,
+    pub metrics: Arc<Metrics>,
+    pub key: InstallationKey,
+}
+
+impl App {
+    /// Starts a gateway from its configuration file; requests are served when this returns.
+    ///
+    /// # Errors
+    /// All faults of the configuration, or what else stands in the way.
+    pub async fn start(path: &Path) -> Result<Self, StartError> {
+        let settings = config::load(path).map_err(StartError::Configuration)?;
+        let key = InstallationKey::open_or_create(&settings.state.dir)?;
+        let directory = Directory::open(&settings.state.dir)?;
+        let options = log_options(&settings);
+        let (log, recovered) = Log::open(&settings.state.dir, options, Moment::now())?;
+        if recovered.lost > 0 || recovered.truncated_bytes > 0 {
+            warn!(
+                lost = recovered.lost,
+                truncated_bytes = recovered.truncated_bytes,
+                "recovered the audit log"
+            );
+        }
+        let ledger = Arc::new(Ledger::new(recovered.balances));
+        let parts = Parts {
+            ledger: &ledger,
+            key: &key,
+        };
+        let people = assemble::people(&directory.load()?, &settings, &parts);
+        let snapshot = assemble(settings, Arc::new(people), &parts)?;
+        let settings = Arc::clone(&snapshot.settings);
+        let shared = Arc::new(Shared {
+            live: Arc::new(Live::new(snapshot)),
+            ledger,
+            log,
+            metrics: Arc::new(Metrics::new()?),
+            key,
+        });
+        Self::listen(path, &settings, shared, directory).await
+    }
+
+    async fn listen(
+        path: &Path,
+        settings: &Settings,
+        shared: Arc<Shared>,
+        directory: Directory,
+    ) -> Result<Self, StartError> {
+        let (stop, stopped) = channel::channel(false);
+        let draining = Arc::new(AtomicBool::new(false));
+        let admin = bind(settings.listen.admin).await?;
+        let admin_address = admin
+            .local_addr()
+            .map_err(|source| failed(settings.listen.admin, source))?;
+        watch::resolve_once(&shared.live).await;
+        let (data_address, proxy) =
+            listen::start(gateway(settings, &shared), settings, stopped.clone())?;
+        let shown = Admin {
+            live: Arc::clone(&shared.live),
+            ledger: Arc::clone(&shared.ledger),
+            log: shared.log.clone(),
+            metrics: Arc::clone(&shared.metrics),
+            draining: Arc::clone(&draining),
+        };
+        let serving = async move {
+            if let Err(error) = shown.serve(admin, stopped).await {
+                warn!(%error, "the admin listener ended");
+            }
+        };
+        let tasks = vec![
+            proxy,
+            tokio::spawn(serving),
+            tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
+            tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
+        ];
+        info!(data = %data_address, admin = %admin_address, "listening");
+        Ok(Self {
+            data: data_address,
+            admin: admin_address,
+            config: path.to_owned(),
+            shared,
+            stop,
+            draining,
+            tasks,
+        })
+    }
+
+    /// Reads the configuration, rules, prices and directory again; keeps the old ones when the new ones are wrong.
+    pub fn reload(&self) {
+        let shared = &self.shared;
+        let reloaded = config::load(&self.config)
+            .map_err(StartError::Configuration)
+            .and_then(|settings| {
+                let parts = Parts {
+                    ledger: &shared.ledger,
+                    key: &shared.key,
+                };
+                let people = Arc::clone(&shared.live.load().people);
+                Ok(assemble(settings, people, &parts)?)
+            });
+        let result = match reloaded {
+            Ok(snapshot) => {
+                shared.live.replace(snapshot);
+                info!("configuration reloaded");
+                "ok"
+            }
+            Err(error) => {
+                warn!(%error, "the new configuration is wrong; the old one stays");
+                "failed"
+            }
+        };
+        shared
+            .metrics
+            .reloads
+            .with_label_values(&["configuration", result])
+            .inc();
+    }
+
+    /// Takes no new connection, waits for the requests in flight up to the configured time, then closes the books.
+    pub async fn drain(self) {
+        self.draining.store(true, Ordering::Relaxed);
+        let time = self.shared.live.load().settings.limits.drain_timeout;
+        let in_flight = &self.shared.metrics.in_flight;
+        info!(
+            in_flight = in_flight.get(),
+            seconds = time.as_secs(),
+            "draining"
+        );
+        // Nobody listening any more is what is wanted.
+        let _told = self.stop.send(true);
+        let until = Instant::now() + time;
+        while in_flight.get() > 0 && Instant::now() < until {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        let cut = in_flight.get();
+        if cut > 0 {
+            warn!(cut, "the time to drain is over");
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.shared.log.close();
+        info!("stopped");
+    }
+}
+
+fn log_options(settings: &Settings) -> LogOptions {
+    let audit = &settings.audit;
+    LogOptions {
+        durability: match audit.durability {
+            config::Durability::Batched => Durability::Batched,
+            config::Durability::Strict => Durability::Strict,
+        },
+        on_full: match audit.on_full {
+            config::OnFull::Refuse => OnFull::Refuse,
+            config::OnFull::Shed => OnFull::Shed,
+        },
+        sync_every: audit.flush_interval,
+        segment_bytes: audit.segment,
+        spool_bytes: audit.spool,
+        ..LogOptions::default()
+    }
+}
+
+fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
+    Gateway {
+        live: Arc::clone(&shared.live),
+        ledger: Arc::clone(&shared.ledger),
+        log: shared.log.clone(),
+        metrics: Arc::clone(&shared.metrics),
+        rates: RateLimiter::default(),
+        room: BodyRoom::new(settings.limits.buffered),
+        key_pepper: shared.key.virtual_keys(),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| failed(address, source))
+}
+
+fn failed(address: SocketAddr, source: std::io::Error) -> StartError {
+    StartError::Listen { address, source }
+}

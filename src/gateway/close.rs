@@ -1,0 +1,215 @@
+//! Ends a request: settles what it held, completes its row, counts it.
+
+use std::time::Duration;
+
+use pingora::proxy::Session;
+use tracing::{error, warn};
+
+use super::ctx::{Ctx, Passage};
+use super::refusal::Refusal;
+use crate::audit::{Decision, Log, Row};
+use crate::budget::Reservation;
+use crate::domain::{Provenance, Usage, Usd};
+use crate::live::Snapshot;
+use crate::metrics::Metrics;
+
+/// Settles, records and counts; called once for each request, whatever became of it.
+pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metrics) {
+    let passage = ctx.passage.take();
+    ctx.row.latency = ctx.started.elapsed();
+    if ctx.row.bytes_in == 0 {
+        ctx.row.bytes_in = session.body_bytes_read() as u64;
+    }
+    match passage {
+        Some(passage) => settle(passage, ctx),
+        None => ctx.row.decision = refused(ctx.refusal.as_ref()),
+    }
+    count(&ctx.row, ctx.row.provenance, metrics);
+    let row = std::mem::replace(
+        &mut ctx.row,
+        Row::new(uuid::Uuid::nil(), crate::domain::Moment::default()),
+    );
+    record(row, log, metrics).await;
+}
+
+fn refused(refusal: Option<&Refusal>) -> Decision {
+    match refusal {
+        None => Decision::Allowed,
+        Some(Refusal::Secret { .. } | Refusal::Undecodable(_)) => Decision::Blocked,
+        Some(_) => Decision::Refused,
+    }
+}
+
+/// Charges an admitted request and notes what it was.
+fn settle(mut passage: Passage, ctx: &mut Ctx) {
+    let row = &mut ctx.row;
+    row.attempts = passage.attempts;
+    let failed = match &mut passage.relay {
+        None => true,
+        Some(relay) => {
+            row.first_byte = relay.first_byte;
+            row.bytes_out = relay.bytes;
+            !relay.ended
+        }
+    };
+    if failed {
+        row.decision = Decision::Failed;
+        if row.code.is_empty() {
+            row.code = "client_gone";
+        }
+    }
+    let hold = passage.hold.take();
+    let charged = Charged::of(
+        &mut passage,
+        hold.as_ref(),
+        &ctx.snapshot,
+        ctx.refusal.is_some(),
+    );
+    row.usage = charged.usage;
+    row.provenance = charged.provenance;
+    row.cost = charged.cost;
+    if let Some(hold) = hold {
+        row.reserved = hold.amount();
+        let settled = hold.settle(charged.cost);
+        if settled.overrun > Usd::ZERO {
+            warn!(request = %row.request, overrun = %settled.overrun, "an answer cost more than its worst case");
+        }
+    }
+}
+
+/// What an admitted request is charged.
+struct Charged {
+    usage: Usage,
+    provenance: Provenance,
+    cost: Usd,
+}
+
+impl Charged {
+    fn free() -> Self {
+        Self {
+            usage: Usage::default(),
+            provenance: Provenance::Exact,
+            cost: Usd::ZERO,
+        }
+    }
+
+    /// Nothing for an error before output; the provider's count where it is complete; else the count that there is,
+    /// completed by an upper estimate; and the reservation where the client left a request that was already sent.
+    fn of(
+        passage: &mut Passage,
+        hold: Option<&Reservation>,
+        snapshot: &Snapshot,
+        upstream_failed: bool,
+    ) -> Self {
+        let Some(hold) = hold else {
+            return Self::free();
+        };
+        let whole = Self {
+            usage: Usage::default(),
+            provenance: Provenance::Estimated,
+            cost: hold.amount(),
+        };
+        let Some(relay) = &mut passage.relay else {
+            return if upstream_failed || !passage.sent {
+                Self::free()
+            } else {
+                whole
+            };
+        };
+        let Some(metered) = relay.metered() else {
+            return Self::free();
+        };
+        if !metered.complete && metered.hidden_output {
+            return Self {
+                usage: metered.usage,
+                ..whole
+            };
+        }
+        let priced = snapshot
+            .prices
+            .find(passage.upstream.name.as_str(), &passage.terms.model);
+        match priced.price.cost(&metered.usage) {
+            None => Self {
+                usage: metered.usage,
+                ..whole
+            },
+            Some(cost) if metered.provenance == Provenance::Exact => Self {
+                usage: metered.usage,
+                provenance: metered.provenance,
+                cost,
+            },
+            // An estimate is an upper bound; so is the reservation.
+            Some(cost) => Self {
+                usage: metered.usage,
+                provenance: metered.provenance,
+                cost: cost.min(hold.amount()),
+            },
+        }
+    }
+}
+
+fn count(row: &Row, provenance: Provenance, metrics: &Metrics) {
+    metrics
+        .requests
+        .with_label_values(&[row.dialect, row.endpoint, row.decision.as_str(), row.code])
+        .inc();
+    metrics
+        .latency
+        .with_label_values(&[row.endpoint])
+        .observe(Metrics::seconds(row.latency));
+    if let Some(first) = row.first_byte {
+        metrics
+            .first_token
+            .with_label_values(&[row.endpoint])
+            .observe(Metrics::seconds(first));
+    }
+    if row.overhead > Duration::ZERO {
+        metrics.own_time.observe(Metrics::seconds(row.overhead));
+    }
+    for found in &row.findings {
+        metrics
+            .findings
+            .with_label_values(&[found.category.as_str(), found.action])
+            .inc_by(u64::from(found.count));
+    }
+    let (Some(team), Some(model)) = (&row.team, &row.priced_as) else {
+        return;
+    };
+    if row.cost > Usd::ZERO {
+        metrics.add_cost(team.as_str(), model.as_str(), row.cost);
+        if provenance != Provenance::Exact {
+            metrics
+                .estimated
+                .with_label_values(&[provenance.as_str()])
+                .inc();
+        }
+    }
+    let usage = &row.usage;
+    for (kind, tokens) in [
+        ("input", usage.input),
+        ("cache_read", usage.cache_read),
+        (
+            "cache_write",
+            usage.cache_write_5m.saturating_add(usage.cache_write_1h),
+        ),
+        ("output", usage.total_output()),
+    ] {
+        if tokens > 0 {
+            metrics
+                .tokens
+                .with_label_values(&[team.as_str(), model.as_str(), kind])
+                .inc_by(tokens);
+        }
+    }
+}
+
+async fn record(row: Row, log: &Log, metrics: &Metrics) {
+    let committed = match log.end(row) {
+        Ok(committed) => committed.wait().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = committed {
+        metrics.audit_failures.inc();
+        error!(%error, "the audit log did not take a row");
+    }
+}

@@ -1,0 +1,165 @@
+//! What a request carries from phase to phase. What phase N needs is a field that phase N−1 must fill.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use pingora::upstreams::peer::HttpPeer;
+use uuid::Uuid;
+
+use super::MOST_ATTEMPTS;
+use super::body::Gathered;
+use super::refusal::Refusal;
+use super::relay::Relay;
+use super::upstream::{Head, Upstream};
+use crate::audit::Row;
+use crate::budget::Reservation;
+use crate::domain::Moment;
+use crate::live::Snapshot;
+use crate::metrics::Metrics;
+use crate::provider::{Dialect, Endpoint};
+
+/// One request, from its head to its row.
+pub struct Ctx {
+    pub started: Instant,
+    /// Everything an operator can change, as it was when the request came: never half of a change.
+    pub snapshot: Arc<Snapshot>,
+    /// The language in which a refusal is written.
+    pub dialect: Dialect,
+    pub request_id: HeaderValue,
+    /// The audit row as far as it is known.
+    pub row: Row,
+    /// Why the request was refused, or why its upstream failed.
+    pub refusal: Option<Refusal>,
+    /// Set by `admit` alone: without it nothing is forwarded.
+    pub passage: Option<Passage>,
+    pub(super) _in_flight: InFlight,
+}
+
+/// An admitted request on its way.
+pub struct Passage {
+    pub endpoint: Endpoint,
+    pub upstream: Arc<Upstream>,
+    /// Path and query for the provider.
+    pub path: String,
+    /// The body as it is to be sent; absent for endpoints without one.
+    pub body: Option<Gathered>,
+    /// Whether `body` still has the content encoding that the client gave it.
+    pub encoded: bool,
+    /// What it may cost; absent where nothing is billed. Dropped unsettled, it charges in full.
+    pub hold: Option<Reservation>,
+    /// Connections tried so far.
+    pub attempts: u8,
+    /// Which of the provider's addresses this attempt goes to.
+    pub address: usize,
+    /// Whether the body was handed over in this attempt.
+    pub sent: bool,
+    /// Present once the answer's head has come.
+    pub relay: Option<Relay>,
+    /// What the answer is read for.
+    pub terms: Terms,
+}
+
+/// What the meter and the price need to know of the question.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub model: String,
+    pub demand: crate::domain::Demand,
+    /// Whether the usage chunk of this chat stream is ours, to be taken out again.
+    pub usage_injected: bool,
+}
+
+impl Passage {
+    /// The peer of the next attempt: the provider's addresses in turn.
+    ///
+    /// # Errors
+    /// When no address of the provider has ever resolved.
+    pub fn next_peer(&mut self) -> pingora::Result<HttpPeer> {
+        let turn = usize::from(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        self.sent = false;
+        let count = self.upstream.addresses.len().max(1);
+        (0..count)
+            .map(|step| (turn + step) % count)
+            .find_map(|index| {
+                let peer = self
+                    .upstream
+                    .addresses
+                    .get(index)?
+                    .peer(turn / count, &self.upstream.timeouts)?;
+                self.address = index;
+                Some(peer)
+            })
+            .ok_or_else(|| {
+                let mut error = pingora::Error::explain(
+                    pingora::ErrorType::ConnectNoRoute,
+                    "no address resolves",
+                );
+                error.as_up();
+                error
+            })
+    }
+
+    /// Whether another attempt is allowed.
+    #[must_use]
+    pub fn may_try_again(&self) -> bool {
+        u32::from(self.attempts) < self.upstream.attempts.get().min(u32::from(MOST_ATTEMPTS))
+    }
+
+    /// What this attempt's head is made of.
+    #[must_use]
+    pub fn head<'a>(&'a self, request_id: &'a HeaderValue) -> Head<'a> {
+        Head {
+            upstream: &self.upstream,
+            address: &self.upstream.addresses[self.address],
+            path: &self.path,
+            length: self.body.as_ref().map(|body| body.bytes.len()),
+            encoded: self.encoded,
+            request_id,
+        }
+    }
+
+    /// The body, once for each attempt.
+    pub fn hand_over(&mut self) -> Option<Bytes> {
+        if std::mem::replace(&mut self.sent, true) {
+            return None;
+        }
+        self.body.as_ref().map(|body| body.bytes.clone())
+    }
+}
+
+impl Ctx {
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Self {
+        let request = Uuid::now_v7();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = request.as_hyphenated().encode_lower(&mut text);
+        Self {
+            started: Instant::now(),
+            snapshot,
+            dialect: Dialect::OpenAi,
+            request_id: HeaderValue::from_str(id)
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            row: Row::new(request, Moment::now()),
+            refusal: None,
+            passage: None,
+            _in_flight: InFlight::new(metrics),
+        }
+    }
+}
+
+/// Counts requests in flight, for draining and for the gauge.
+pub(super) struct InFlight(Arc<Metrics>);
+
+impl InFlight {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}

@@ -1,0 +1,133 @@
+//! Inspects what is about to leave, body and head, and says what policy makes of the findings.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+};
+
+use super::refusal::Refusal;
+use crate::audit::Found;
+use crate::domain::{Category, Name};
+use crate::live::{Inspection, Team};
+use crate::policy::Action;
+use crate::scan::{Body, Finding, Report};
+
+/// Headers that do not reach the provider, or that every request has with nothing of the caller's in it.
+const NOT_SCANNED: [HeaderName; 10] = [
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    COOKIE,
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    ACCEPT_ENCODING,
+];
+/// From this size on a scan is long enough to leave the runtime's workers to other requests.
+const LONG: usize = 1 << 20;
+
+/// The text of a request's head that reaches the provider: its path and query, and the caller's headers.
+pub fn head_text(path: &str, headers: &HeaderMap) -> String {
+    let mut text = String::with_capacity(512);
+    text.push_str(path);
+    for (name, value) in headers {
+        if NOT_SCANNED.contains(name) || matches!(name.as_str(), "x-api-key" | "api-key") {
+            continue;
+        }
+        text.push('\n');
+        text.push_str(name.as_str());
+        text.push_str(": ");
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+    }
+    text
+}
+
+/// A body and the headers that say how to read it.
+pub struct Content<'a> {
+    pub bytes: &'a Bytes,
+    pub content_type: Option<&'a str>,
+    pub content_encoding: Option<&'a str>,
+}
+
+/// Scans a body. A long scan runs beside the runtime's workers.
+///
+/// # Errors
+/// When the scan did not come to its end: nothing may pass as inspected then.
+pub async fn scan(
+    inspection: &Arc<Inspection>,
+    content: &Content<'_>,
+    team: &Name,
+) -> Result<Report, Refusal> {
+    if content.bytes.len() < LONG {
+        return Ok(inspection.scan(body_of(content), Some(team)));
+    }
+    let (inspection, team) = (Arc::clone(inspection), team.clone());
+    let bytes = content.bytes.clone();
+    let kind = content.content_type.map(str::to_owned);
+    let encoding = content.content_encoding.map(str::to_owned);
+    let scanned = tokio::task::spawn_blocking(move || {
+        let body = Body {
+            bytes: &bytes,
+            content_type: kind.as_deref(),
+            content_encoding: encoding.as_deref(),
+        };
+        inspection.scan(body, Some(&team))
+    });
+    scanned.await.map_err(|_| Refusal::Internal)
+}
+
+fn body_of<'a>(content: &Content<'a>) -> Body<'a> {
+    Body {
+        bytes: content.bytes,
+        content_type: content.content_type,
+        content_encoding: content.content_encoding,
+    }
+}
+
+/// Joins findings with the team's policy: what each category does, and the strictest of all.
+pub fn judge(
+    team: &Team,
+    reports: &[(&Report, Option<&'static str>)],
+) -> (Vec<Found>, Option<Refusal>) {
+    let mut found: Vec<Found> = Vec::new();
+    let mut first_blocked: Option<(Category, String)> = None;
+    let mut blocked = 0;
+    for (report, place) in reports {
+        for finding in &report.findings {
+            let action = team.actions.action(&finding.category);
+            note(&mut found, &finding.category, action);
+            if action == Action::Block {
+                blocked += 1;
+                first_blocked
+                    .get_or_insert_with(|| (finding.category.clone(), path_of(finding, *place)));
+            }
+        }
+    }
+    let refusal = first_blocked.map(|(category, path)| Refusal::Secret {
+        category,
+        path,
+        others: blocked - 1,
+    });
+    (found, refusal)
+}
+
+fn path_of(finding: &Finding, place: Option<&'static str>) -> String {
+    place.map_or_else(|| finding.path.clone(), str::to_owned)
+}
+
+fn note(found: &mut Vec<Found>, category: &Category, action: Action) {
+    match found.iter_mut().find(|f| f.category == *category) {
+        Some(same) => same.count = same.count.saturating_add(1),
+        None => found.push(Found {
+            category: category.clone(),
+            count: 1,
+            action: action.as_str(),
+        }),
+    }
+}

@@ -1,0 +1,251 @@
+//! The proxy: Pingora's hooks, each calling the step that is named like it. The only place that knows Pingora.
+//!
+//! `request_filter` admits (identify, route, gather, ask, inspect, reserve) · `upstream_peer` and
+//! `upstream_request_filter` forward · `response_filter` and `response_body_filter` relay · `logging` closes.
+
+pub mod admit;
+pub mod body;
+pub mod close;
+pub mod ctx;
+pub mod inspect;
+pub mod refusal;
+pub mod relay;
+pub mod respond;
+pub mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use crate::audit::Log;
+use crate::budget::Ledger;
+use crate::domain::Secret;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::policy::RateLimiter;
+use admit::Admitted;
+use ctx::Ctx;
+use refusal::Refusal;
+
+/// A request is tried at most so often: the addresses of its provider, and stale pooled connections.
+pub const MOST_ATTEMPTS: u8 = 10;
+/// Time for the rest of a refused upload to be read, so that its connection can be used again.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Everything that requests share.
+pub struct Gateway {
+    pub live: Arc<Live>,
+    pub ledger: Arc<Ledger>,
+    pub log: Log,
+    pub metrics: Arc<Metrics>,
+    pub rates: RateLimiter,
+    pub room: body::BodyRoom,
+    /// The key under which virtual keys are hashed.
+    pub key_pepper: Secret<[u8; 32]>,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::new(self.live.load(), Arc::clone(&self.metrics))
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        session
+            .as_downstream_mut()
+            .set_total_drain_timeout(Some(DRAIN_TIME));
+        match admit::admit(self, session, ctx).await {
+            Ok(Admitted::Forward) => Ok(false),
+            Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await.map(|()| true),
+            Err(refusal) => respond::refuse(session, ctx, refusal).await.map(|()| true),
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
+        passage.next_peer().map(Box::new)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let passage = ctx.passage.as_ref().ok_or_else(not_admitted)?;
+        upstream::rewrite(request, &passage.head(&ctx.request_id))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
+        *body = passage.hand_over();
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        relay::begin(head, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        relay::pass(body, end_of_stream, ctx);
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Bytes>> {
+        Ok(relay::end_with_trailers(ctx))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(
+            ctx.passage
+                .as_ref()
+                .is_some_and(ctx::Passage::may_try_again),
+        );
+        self.note_failure(ctx, "connect");
+        error
+    }
+
+    /// The body is held whole, so a request may be sent again as long as nothing of an answer has been passed on: on a
+    /// pooled connection that the provider had closed meanwhile. A fresh connection that breaks may have done its work.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Ctx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let unanswered =
+            session.response_written().is_none() && error.esource() == &ErrorSource::Upstream;
+        if unanswered
+            && ctx
+                .passage
+                .as_ref()
+                .is_some_and(ctx::Passage::may_try_again)
+        {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        if error.esource() == &ErrorSource::Upstream {
+            self.note_failure(ctx, "broken");
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Ctx,
+    ) -> FailToProxy {
+        let answered = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        let code = match refusal_of(error) {
+            None => 0,
+            Some(refusal) if answered => {
+                ctx.row.code = refusal.code();
+                0
+            }
+            Some(refusal) => {
+                // A client that is gone by now does not read it; the row says all the same what happened.
+                let _sent = respond::refuse(session, ctx, refusal).await;
+                ctx.row.status
+            }
+        };
+        FailToProxy {
+            error_code: code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+        close::close(session, ctx, &self.log, &self.metrics).await;
+    }
+}
+
+impl Gateway {
+    fn note_failure(&self, ctx: &Ctx, kind: &'static str) {
+        if let Some(passage) = &ctx.passage {
+            self.metrics
+                .upstream_failures
+                .with_label_values(&[passage.upstream.name.as_str(), kind])
+                .inc();
+        }
+    }
+}
+
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora's results hold boxed errors"
+)]
+fn not_admitted() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "a request without a passage")
+}
+
+/// What an error means for the client; nothing where it is the client that is gone.
+fn refusal_of(error: &Error) -> Option<Refusal> {
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream => Some(match error.etype() {
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout => Refusal::UpstreamTimeout,
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::BindError
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError => Refusal::UpstreamUnreachable,
+            _ => Refusal::UpstreamBroken,
+        }),
+        ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
+    }
+}

@@ -1,0 +1,277 @@
+//! Every "no" of the gateway, in one vocabulary: its status, its code (also the metric label and the audit column), and
+//! the words that a client may see. Inner errors go to the log, never into these words.
+
+use crate::budget::CapReached;
+use crate::domain::{Category, Moment, Name};
+use crate::identity::KeyError;
+use crate::policy::SettableRefusal;
+use crate::provider::RefusalKind;
+
+/// Why a request is not served. Rendered in the caller's dialect by `respond`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Key(KeyError),
+    UnknownPath,
+    WebSocket,
+    HeadersTooLarge,
+    AmbiguousLength,
+    LengthRequired,
+    BodyTooLarge {
+        limit: u64,
+    },
+    UploadStalled,
+    UploadBroken,
+    Busy,
+    Encoding,
+    InvalidBody(String),
+    RateLimited {
+        seconds: u64,
+    },
+    ModelNotAllowed {
+        model: Option<String>,
+    },
+    Budget(CapReached),
+    /// The worst case cannot be bounded, or is larger than any amount.
+    Unbounded,
+    Secret {
+        category: Category,
+        path: String,
+        others: usize,
+    },
+    Undecodable(String),
+    AuditUnavailable,
+    NoProvider {
+        dialect: &'static str,
+    },
+    NoCredential {
+        provider: Name,
+    },
+    UpstreamUnreachable,
+    UpstreamTimeout,
+    UpstreamBroken,
+    Draining,
+    Internal,
+}
+
+/// The vendors' words for a kind of error: status and code come from the refusal, these from its kind.
+const INVALID_REQUEST: (&str, &str) = ("invalid_request_error", "invalid_request_error");
+const AUTHENTICATION: (&str, &str) = ("authentication_error", "invalid_request_error");
+const PERMISSION: (&str, &str) = ("permission_error", "invalid_request_error");
+const BILLING: (&str, &str) = ("billing_error", "insufficient_quota");
+const RATE_LIMIT: (&str, &str) = ("rate_limit_error", "rate_limit_exceeded");
+const NOT_FOUND: (&str, &str) = ("not_found_error", "invalid_request_error");
+const TOO_LARGE: (&str, &str) = ("request_too_large", "invalid_request_error");
+const TIMEOUT: (&str, &str) = ("timeout_error", "server_error");
+const SERVER: (&str, &str) = ("api_error", "server_error");
+
+impl Refusal {
+    /// Status, code and the vendors' error types: the one table.
+    fn row(&self) -> (u16, &'static str, (&'static str, &'static str)) {
+        match self {
+            Self::Key(KeyError::Missing) => (401, "key_missing", AUTHENTICATION),
+            Self::Key(KeyError::Malformed) => (401, "key_malformed", AUTHENTICATION),
+            Self::Key(KeyError::Mistyped) => (401, "key_mistyped", AUTHENTICATION),
+            Self::Key(KeyError::Unknown) => (401, "key_unknown", AUTHENTICATION),
+            Self::Key(KeyError::Revoked) => (401, "key_revoked", AUTHENTICATION),
+            Self::Key(KeyError::Expired) => (401, "key_expired", AUTHENTICATION),
+            Self::Key(KeyError::Unavailable) => (503, "directory_unavailable", SERVER),
+            Self::UnknownPath => (404, "unknown_path", NOT_FOUND),
+            Self::WebSocket => (426, "websocket_refused", INVALID_REQUEST),
+            Self::HeadersTooLarge => (431, "headers_too_large", INVALID_REQUEST),
+            Self::AmbiguousLength => (400, "ambiguous_length", INVALID_REQUEST),
+            Self::LengthRequired => (411, "length_required", INVALID_REQUEST),
+            Self::BodyTooLarge { .. } => (413, "body_too_large", TOO_LARGE),
+            Self::UploadStalled => (408, "upload_stalled", TIMEOUT),
+            Self::UploadBroken => (400, "upload_broken", INVALID_REQUEST),
+            Self::Busy => (503, "busy", SERVER),
+            Self::Encoding => (415, "unsupported_encoding", INVALID_REQUEST),
+            Self::InvalidBody(_) => (400, "invalid_body", INVALID_REQUEST),
+            Self::RateLimited { .. } => (429, "rate_limited", RATE_LIMIT),
+            Self::ModelNotAllowed { .. } => (403, "model_not_allowed", PERMISSION),
+            Self::Budget(_) => (402, "budget_exceeded", BILLING),
+            Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
+            Self::Secret { .. } => (400, "secret_blocked", INVALID_REQUEST),
+            Self::Undecodable(_) => (400, "undecodable", INVALID_REQUEST),
+            Self::AuditUnavailable => (503, "audit_unavailable", SERVER),
+            Self::NoProvider { .. } => (404, "no_provider", NOT_FOUND),
+            Self::NoCredential { .. } => (503, "no_credential", SERVER),
+            Self::UpstreamUnreachable => (502, "upstream_unreachable", SERVER),
+            Self::UpstreamTimeout => (504, "upstream_timeout", TIMEOUT),
+            Self::UpstreamBroken => (502, "upstream_broken", SERVER),
+            Self::Draining => (503, "draining", SERVER),
+            Self::Internal => (500, "internal", SERVER),
+        }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.row().0
+    }
+
+    /// The stable name: metric label, audit column and `error.code` for `OpenAI`'s clients.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// What the dialects' error bodies are made of, with the status that the configuration may have set for it.
+    #[must_use]
+    pub fn kind(&self, status: u16) -> RefusalKind {
+        let (_, code, (anthropic_type, openai_type)) = self.row();
+        RefusalKind {
+            status,
+            anthropic_type,
+            openai_type,
+            code,
+        }
+    }
+
+    /// The kind under which the operator may have set another status.
+    #[must_use]
+    pub const fn settable(&self) -> Option<SettableRefusal> {
+        match self {
+            Self::Budget(_) => Some(SettableRefusal::Budget),
+            Self::Secret { .. } => Some(SettableRefusal::Secret),
+            Self::Undecodable(_) => Some(SettableRefusal::Undecodable),
+            Self::ModelNotAllowed { .. } => Some(SettableRefusal::Model),
+            Self::RateLimited { .. } => Some(SettableRefusal::Rate),
+            _ => None,
+        }
+    }
+
+    /// Seconds after which another try makes sense; `None` where it never does.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { seconds } => Some(*seconds),
+            Self::Busy
+            | Self::Draining
+            | Self::AuditUnavailable
+            | Self::Key(KeyError::Unavailable) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether a client must be told not to try again: a policy's answer does not change by asking twice.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.status() < 500
+            && !matches!(
+                self,
+                Self::RateLimited { .. } | Self::UploadStalled | Self::UploadBroken
+            )
+    }
+
+    /// Whether it is the provider's side that failed, after policy had admitted the request.
+    #[must_use]
+    pub fn is_upstream(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamBroken
+        )
+    }
+
+    /// What the client reads. Written by hand for each refusal; holds no secret and nothing from inside.
+    #[must_use]
+    pub fn public_message(&self) -> String {
+        match self {
+            Self::Key(error) => key_message(*error).to_owned(),
+            Self::UnknownPath => "this gateway does not serve this path".to_owned(),
+            Self::WebSocket => "WebSocket is not served here: use HTTP".to_owned(),
+            Self::HeadersTooLarge => "the request's headers are too large".to_owned(),
+            Self::AmbiguousLength => {
+                "Content-Length and Transfer-Encoding may not both be given".to_owned()
+            }
+            Self::LengthRequired => "a body of this size needs a Content-Length".to_owned(),
+            Self::BodyTooLarge { limit } => {
+                format!("the body is larger than the limit of {limit} bytes")
+            }
+            Self::UploadStalled => "the body did not arrive in time".to_owned(),
+            Self::UploadBroken => "the body broke off".to_owned(),
+            Self::Busy => {
+                "the gateway holds as many request bodies as it may; try again shortly".to_owned()
+            }
+            Self::Encoding => {
+                "this content encoding cannot be inspected: send gzip, deflate, br, zstd or none"
+                    .to_owned()
+            }
+            Self::InvalidBody(why) => format!("the body cannot be read: {why}"),
+            Self::RateLimited { seconds } => {
+                format!(
+                    "your team's limit of requests per minute is reached; try again in {seconds} s"
+                )
+            }
+            Self::ModelNotAllowed { model: Some(model) } => {
+                format!("your team may not use the model `{model}`")
+            }
+            Self::ModelNotAllowed { model: None } => "your team may not use this model".to_owned(),
+            Self::Budget(reached) => budget_message(reached),
+            Self::Unbounded => {
+                "the cost of this request cannot be bounded: set its maximum of output tokens"
+                    .to_owned()
+            }
+            Self::Secret {
+                category,
+                path,
+                others,
+            } => secret_message(category, path, *others),
+            Self::Undecodable(why) => {
+                format!("the body cannot be inspected, so it was not sent: {why}")
+            }
+            Self::AuditUnavailable => {
+                "the audit log cannot take this request, so it was not sent".to_owned()
+            }
+            Self::NoProvider { dialect } => {
+                format!("no provider is configured that speaks the {dialect} API")
+            }
+            Self::NoCredential { provider } => {
+                format!("the gateway has no credential for the provider `{provider}`")
+            }
+            Self::UpstreamUnreachable => "the provider cannot be reached".to_owned(),
+            Self::UpstreamTimeout => "the provider did not answer in time".to_owned(),
+            Self::UpstreamBroken => "the provider's answer broke off before it began".to_owned(),
+            Self::Draining => "this gateway is shutting down; try again".to_owned(),
+            Self::Internal => "the gateway failed".to_owned(),
+        }
+    }
+}
+
+fn key_message(error: KeyError) -> &'static str {
+    match error {
+        KeyError::Missing => "no key: send your Tollgate key as x-api-key or as a bearer token",
+        KeyError::Malformed => "this is not a Tollgate key (they begin with tg_live_)",
+        KeyError::Mistyped => "this Tollgate key is mistyped: its checksum does not match",
+        KeyError::Unknown => "this Tollgate key is not known",
+        KeyError::Revoked => "this Tollgate key has been revoked",
+        KeyError::Expired => "this Tollgate key has expired",
+        KeyError::Unavailable => "the directory of keys is not available; try again shortly",
+    }
+}
+
+fn budget_message(reached: &CapReached) -> String {
+    let resets = reached
+        .resets
+        .map_or_else(String::new, |at| format!(" It resets at {}.", utc(at)));
+    format!(
+        "the budget {} of ${} is used up (${} spent, ${} held by requests in flight).{resets}",
+        reached.budget, reached.limit, reached.spent, reached.held
+    )
+}
+
+fn secret_message(category: &Category, path: &str, others: usize) -> String {
+    let more = match others {
+        0 => String::new(),
+        1 => " (and one more)".to_owned(),
+        n => format!(" (and {n} more)"),
+    };
+    format!(
+        "a secret was found and the request was not sent: {category} at {path}{more}. Remove it and try again."
+    )
+}
+
+/// A moment as RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn utc(at: Moment) -> String {
+    jiff::Timestamp::from_second(at.seconds())
+        .map_or_else(|_| "an unknown time".to_owned(), |t| t.to_string())
+}

@@ -1,0 +1,95 @@
+//! Writes the gateway's own answers: refusals in the caller's dialect, and the probe's empty 200.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE, USER_AGENT};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::body;
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use crate::provider::refusal_body;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the vendors' SDKs and Claude Code read to know that asking again is of no use.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Refuses: one response, in the caller's dialect, with its reason in the row.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> pingora::Result<()> {
+    let status = status_for(session, ctx, &refusal);
+    ctx.row.status = status;
+    ctx.row.code = refusal.code();
+    let id = ctx.request_id.to_str().unwrap_or("");
+    let body = refusal_body(
+        ctx.dialect,
+        refusal.kind(status),
+        &refusal.public_message(),
+        id,
+    );
+    let mut head = ResponseHeader::build(status, Some(8))?;
+    head.insert_header(CONTENT_TYPE, "application/json")?;
+    head.insert_header(CONTENT_LENGTH, body.len())?;
+    head.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+    if refusal.is_final() {
+        head.insert_header(SHOULD_RETRY, "false")?;
+    }
+    if let Some(seconds) = refusal.retry_after() {
+        head.insert_header(RETRY_AFTER, seconds)?;
+    }
+    if refusal == Refusal::WebSocket {
+        head.insert_header(UPGRADE, "HTTP/1.1")?;
+    }
+    if matches!(refusal, Refusal::UploadStalled | Refusal::UploadBroken) {
+        session.set_keepalive(None);
+    }
+    ctx.row.bytes_out = body.len() as u64;
+    ctx.refusal = Some(refusal);
+    let is_head = session.req_header().method == http::Method::HEAD;
+    session
+        .write_response_header(Box::new(head), is_head)
+        .await?;
+    if !is_head {
+        session
+            .write_response_body(Some(Bytes::from(body)), true)
+            .await?;
+    }
+    body::drain(session).await;
+    Ok(())
+}
+
+/// The status of a refusal: the operator may have set another for its kind, or for this client.
+fn status_for(session: &Session, ctx: &Ctx, refusal: &Refusal) -> u16 {
+    let agent = session
+        .req_header()
+        .headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    let table = &ctx.snapshot.settings.refusal;
+    refusal
+        .settable()
+        .map_or_else(|| refusal.status(), |kind| table.status(kind, agent))
+}
+
+/// Answers a client that only looks whether anything is there.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn answer_probe(session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+    ctx.row.status = 200;
+    let mut head = ResponseHeader::build(200, Some(3))?;
+    head.insert_header(CONTENT_LENGTH, HeaderValue::from_static("0"))?;
+    head.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+    session.write_response_header(Box::new(head), true).await
+}
+
+/// Marks a provider's answer with the request's id.
+///
+/// # Errors
+/// Never in practice: the id is a valid header value.
+pub fn mark(head: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
+    head.insert_header(REQUEST_ID, ctx.request_id.clone())
+}

@@ -1,0 +1,142 @@
+//! Everything that an operator can change, in one immutable [`Snapshot`] behind one `ArcSwap`: loaded once for each
+//! request, so that no request sees half of a change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::budget::Account;
+use crate::config::Settings;
+use crate::domain::{KeyId, Name};
+use crate::gateway::upstream::Upstream;
+use crate::identity::Roster;
+use crate::policy::{Actions, TeamPolicy};
+use crate::pricing::PriceTable;
+use crate::provider::Dialect;
+use crate::scan::{Body, Report, Scanner, Workspace};
+
+/// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
+const KEPT_WORKSPACES: usize = 64;
+
+/// The state of the world for one request.
+pub struct Snapshot {
+    pub settings: Arc<Settings>,
+    pub people: Arc<People>,
+    pub inspection: Arc<Inspection>,
+    pub prices: Arc<PriceTable>,
+    pub upstreams: Arc<[Arc<Upstream>]>,
+}
+
+/// What the directory says, joined with the ledger.
+pub struct People {
+    /// False while the directory cannot be read: every key is refused then.
+    pub available: bool,
+    pub roster: Roster,
+    pub teams: HashMap<Name, Arc<Team>>,
+    /// The budgets that cover each key.
+    pub accounts: HashMap<KeyId, Arc<[Arc<Account>]>>,
+}
+
+impl People {
+    /// Nobody: the directory cannot be read.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self {
+            available: false,
+            roster: Roster::new([]),
+            teams: HashMap::new(),
+            accounts: HashMap::new(),
+        }
+    }
+}
+
+/// A team as requests need it.
+pub struct Team {
+    pub policy: TeamPolicy,
+    /// The team's actions over the shipped and the configured ones.
+    pub actions: Actions,
+}
+
+impl Snapshot {
+    /// The provider of a path's prefix, or the first one that speaks the dialect.
+    #[must_use]
+    pub fn upstream(&self, dialect: Dialect, prefix: Option<&str>) -> Option<&Arc<Upstream>> {
+        self.upstreams
+            .iter()
+            .filter(|upstream| upstream.dialect == dialect)
+            .find(|upstream| prefix.is_none_or(|prefix| upstream.name.as_str() == prefix))
+    }
+}
+
+/// A scanner with the workspaces that were made for it: both go when the rules are swapped.
+pub struct Inspection {
+    scanner: Scanner,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Inspection {
+    #[must_use]
+    pub fn new(scanner: Scanner) -> Self {
+        Self {
+            scanner,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Scans one body with a workspace of its own.
+    pub fn scan(&self, body: Body<'_>, team: Option<&Name>) -> Report {
+        let kept = self.idle.lock().pop();
+        let mut workspace = kept.unwrap_or_else(|| self.scanner.workspace());
+        let report = self.scanner.scan(&mut workspace, body, team);
+        let mut idle = self.idle.lock();
+        if idle.len() < KEPT_WORKSPACES {
+            idle.push(workspace);
+        }
+        report
+    }
+
+    /// Scans a piece of plain text.
+    pub fn scan_text(&self, text: &str, team: Option<&Name>) -> Report {
+        self.scan(
+            Body {
+                bytes: text.as_bytes(),
+                content_type: Some("text/plain"),
+                content_encoding: None,
+            },
+            team,
+        )
+    }
+}
+
+/// The current snapshot, and the way to change it.
+pub struct Live(ArcSwap<Snapshot>);
+
+impl Live {
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    #[must_use]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Replaces the people only; all else stays as it is at that moment.
+    pub fn seat(&self, people: &Arc<People>) {
+        self.0.rcu(|now| Snapshot {
+            settings: Arc::clone(&now.settings),
+            people: Arc::clone(people),
+            inspection: Arc::clone(&now.inspection),
+            prices: Arc::clone(&now.prices),
+            upstreams: Arc::clone(&now.upstreams),
+        });
+    }
+
+    /// Replaces everything, after a reload.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}

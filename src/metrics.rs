@@ -1,0 +1,276 @@
+//! What the process counts, for Prometheus. Labels come from closed sets (configuration, the directory, the price
+//! table, code), never from what a client sent.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::budget::BudgetView;
+use crate::domain::Usd;
+
+/// Buckets for the gateway's own time, in seconds: from microseconds to a second.
+const OWN_TIME: [f64; 14] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_35, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 1.0,
+];
+/// Buckets for a provider's time, in seconds: answers take from a tenth of a second to ten minutes.
+const PROVIDER_TIME: [f64; 13] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 90.0, 240.0, 600.0,
+];
+
+/// All counters of one process; a second gateway in the same process has its own.
+pub struct Metrics {
+    registry: Registry,
+    pub requests: IntCounterVec,
+    pub tokens: IntCounterVec,
+    cost: prometheus::CounterVec,
+    pub findings: IntCounterVec,
+    pub undecodable: IntCounter,
+    pub latency: HistogramVec,
+    pub first_token: HistogramVec,
+    pub own_time: Histogram,
+    pub in_flight: IntGauge,
+    pub upstream_failures: IntCounterVec,
+    pub unknown_model: IntCounterVec,
+    pub estimated: IntCounterVec,
+    pub reloads: IntCounterVec,
+    pub directory_available: IntGauge,
+    pub audit_failures: IntCounter,
+    pub budget: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a fault of this file.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one statement for each metric, broken by the formatter"
+    )]
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let made = Register(&registry);
+        Ok(Self {
+            requests: made.counters(
+                "requests_total",
+                "Requests by outcome.",
+                &["dialect", "endpoint", "decision", "code"],
+            )?,
+            tokens: made.counters(
+                "tokens_total",
+                "Tokens that providers billed.",
+                &["team", "model", "kind"],
+            )?,
+            cost: made.amounts(
+                "cost_usd_total",
+                "Dollars that requests cost.",
+                &["team", "model"],
+            )?,
+            findings: made.counters(
+                "findings_total",
+                "Findings by category and what was done.",
+                &["category", "action"],
+            )?,
+            undecodable: made.counter(
+                "undecodable_total",
+                "Bodies that could not be decoded for inspection.",
+            )?,
+            latency: made.times(
+                "request_seconds",
+                "From the request's head to the answer's end.",
+                &["endpoint"],
+            )?,
+            first_token: made.times(
+                "first_byte_seconds",
+                "From the request's head to the answer's first byte.",
+                &["endpoint"],
+            )?,
+            own_time: made.own_time(
+                "overhead_seconds",
+                "From the whole body to its dispatch: what the gateway itself adds.",
+            )?,
+            in_flight: made.gauge("in_flight", "Requests being served now.")?,
+            upstream_failures: made.counters(
+                "upstream_failures_total",
+                "Attempts that failed.",
+                &["provider", "kind"],
+            )?,
+            unknown_model: made.counters(
+                "unknown_model_total",
+                "Requests for a model without a price.",
+                &["provider"],
+            )?,
+            estimated: made.counters(
+                "estimated_cost_total",
+                "Requests whose cost is not the provider's own count.",
+                &["provenance"],
+            )?,
+            reloads: made.counters(
+                "reloads_total",
+                "Reloads of configuration and directory.",
+                &["what", "result"],
+            )?,
+            directory_available: made.gauge(
+                "directory_available",
+                "1 while the directory can be read; 0 refuses all keys.",
+            )?,
+            audit_failures: made.counter(
+                "audit_failures_total",
+                "Records that the audit log did not take.",
+            )?,
+            budget: made.gauges(
+                "budget_nanousd",
+                "Budgets of the current window, in nano-dollars.",
+                &["budget", "kind"],
+            )?,
+            registry,
+        })
+    }
+
+    /// Adds to the dollars spent. Shown as a float; the audit and the budgets hold the exact amount.
+    pub fn add_cost(&self, team: &str, model: &str, cost: Usd) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a display value: Prometheus has only floats"
+        )]
+        let dollars = cost.nanos() as f64 / 1e9;
+        self.cost.with_label_values(&[team, model]).inc_by(dollars);
+    }
+
+    /// Notes how the budgets stand, for the next exposition; a budget that is gone is forgotten.
+    pub fn observe_budgets(&self, views: &[BudgetView]) {
+        self.budget.reset();
+        for view in views {
+            for (kind, amount) in [
+                ("limit", view.limit),
+                ("spent", view.spent),
+                ("reserved", view.held),
+                ("left", view.left),
+            ] {
+                let nanos = i64::try_from(amount.nanos()).unwrap_or(i64::MAX);
+                self.budget
+                    .with_label_values(&[view.id.as_str(), kind])
+                    .set(nanos);
+            }
+        }
+    }
+
+    /// The text exposition of everything.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::with_capacity(16 * 1024);
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("# metrics cannot be rendered: {error}\n"),
+        }
+    }
+
+    /// A duration as histograms take it.
+    #[must_use]
+    pub fn seconds(duration: Duration) -> f64 {
+        duration.as_secs_f64()
+    }
+}
+
+/// Makes metrics with the product's prefix and registers them.
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn options(name: &str, help: &str) -> Opts {
+        Opts::new(name, help).namespace("tollgate")
+    }
+
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::with_opts(Self::options(name, help))?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Self::options(name, help), labels)?)
+    }
+
+    fn amounts(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<prometheus::CounterVec, prometheus::Error> {
+        self.add(prometheus::CounterVec::new(
+            Self::options(name, help),
+            labels,
+        )?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::with_opts(Self::options(name, help))?)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add(IntGaugeVec::new(Self::options(name, help), labels)?)
+    }
+
+    fn times(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let options =
+            HistogramOpts::from(Self::options(name, help)).buckets(PROVIDER_TIME.to_vec());
+        self.add(HistogramVec::new(options, labels)?)
+    }
+
+    fn own_time(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.add(Histogram::with_opts(
+            HistogramOpts::from(Self::options(name, help)).buckets(OWN_TIME.to_vec()),
+        )?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_the_prefix_and_renders() {
+        let metrics = Metrics::new().expect("names are distinct");
+        metrics.add_cost(
+            "payments",
+            "claude-opus-5-5",
+            Usd::from_nanos(1_500_000_000),
+        );
+        let text = metrics.render();
+        assert!(
+            text.contains(
+                r#"tollgate_cost_usd_total{model="claude-opus-5-5",team="payments"} 1.5"#
+            ),
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .all(|line| line.starts_with('#') || line.starts_with("tollgate_")),
+            "{text}"
+        );
+    }
+}

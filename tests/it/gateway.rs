@@ -1,0 +1,284 @@
+//! Starts the real program, as an operator would, in front of a scripted provider.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::provider::Provider;
+
+/// The provider's key in every test: it must never be seen by a caller.
+pub const PROVIDER_KEY: &str = "provider-key-of-the-tests";
+
+/// Prices that make sums easy: a dollar per million input tokens, ten per million output tokens.
+pub const PRICES: &str = include_str!("prices.toml");
+
+/// A directory of its own with the configuration, not yet running.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+}
+
+/// What a test wants to be different.
+#[derive(Clone, Default)]
+pub struct Wish {
+    /// Appended to tollgate.toml.
+    pub settings: String,
+    /// Added to `[limits]`.
+    pub limits: String,
+    /// Added to `[scan.actions]`.
+    pub actions: String,
+    /// The teams of directory.toml; the usual one when empty.
+    pub teams: String,
+    /// More addresses of both providers, before the scripted one.
+    pub addresses: Vec<String>,
+}
+
+pub const USUAL_TEAM: &str = "[[team]]\nname = \"payments\"\n";
+
+impl Home {
+    pub fn new(provider: &Provider, wish: &Wish) -> Self {
+        let home = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        let mut addresses = wish.addresses.clone();
+        addresses.push(provider.url());
+        let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        let settings = format!(
+            r#"
+[listen]
+data = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+h2c = true
+[state]
+dir = "state"
+[limits]
+{limits}
+[provider.anthropic]
+dialect = "anthropic"
+addresses = {addresses:?}
+credential = "env:PROVIDER_KEY"
+[provider.openai]
+dialect = "openai"
+addresses = {addresses:?}
+credential = "env:PROVIDER_KEY"
+[prices]
+file = "prices.toml"
+[scan]
+rules = ["{conf}/rules/*.toml"]
+[scan.actions]
+private_key = "block"
+known_value = "block"
+{actions}
+{more}
+"#,
+            limits = wish.limits,
+            conf = conf.display(),
+            actions = wish.actions,
+            more = wish.settings,
+        );
+        home.write("tollgate.toml", &settings);
+        home.write("prices.toml", PRICES);
+        let teams = if wish.teams.is_empty() { USUAL_TEAM } else { &wish.teams };
+        home.write("directory.toml", &format!("organisation = \"acme\"\n{teams}"));
+        home
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("a file of the test");
+    }
+
+    /// Runs a subcommand to its end.
+    pub fn tollgate(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("tollgate runs")
+    }
+
+    /// Runs a subcommand that must succeed; gives what it printed.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.tollgate(args);
+        assert!(
+            output.status.success(),
+            "tollgate {args:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    pub fn apply(&self) -> String {
+        let file = self.path("directory.toml");
+        self.run(&["apply", file.to_str().expect("UTF-8")])
+    }
+
+    pub fn create_key(&self, team: &str) -> String {
+        let text = self.run(&["key", "create", "--team", team, "--json"]);
+        let created: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        created["key"].as_str().expect("the key").to_owned()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("TOLLGATE_CONFIG", self.path("tollgate.toml"))
+            .env("PROVIDER_KEY", PROVIDER_KEY)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `tollgate serve` and waits until it listens.
+    pub fn serve(&self) -> Gateway {
+        let mut child = self
+            .command(&["serve"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tollgate serve starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let stderr = child.stderr.take().expect("piped");
+        let kept = log.clone();
+        std::thread::spawn(move || collect(stderr, &kept));
+        let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            panic!("tollgate serve did not start: {}", log.lock().expect("not poisoned"))
+        });
+        let listening: serde_json::Value = serde_json::from_str(&first).expect("a line of JSON");
+        Gateway {
+            child,
+            data: listening["data"].as_str().expect("an address").to_owned(),
+            admin: listening["admin"].as_str().expect("an address").to_owned(),
+            log,
+        }
+    }
+}
+
+fn collect(mut from: impl Read, into: &Mutex<String>) {
+    let mut piece = [0; 4096];
+    while let Ok(n) = from.read(&mut piece) {
+        if n == 0 {
+            return;
+        }
+        into.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&piece[..n]));
+    }
+}
+
+/// A running gateway; killed when dropped.
+pub struct Gateway {
+    child: Child,
+    pub data: String,
+    pub admin: String,
+    pub log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.data)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill -{name}");
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self, most: Duration) -> Option<std::process::ExitStatus> {
+        let until = Instant::now() + most;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    /// Ends the process as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the child is ours");
+        self.child.wait().expect("the child is ours");
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    pub async fn admin(&self, path: &str) -> reqwest::Response {
+        reqwest::get(format!("http://{}{path}", self.admin)).await.expect("the admin listener answers")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            self.kill();
+        }
+    }
+}
+
+/// A provider, a gateway in front of it, and a key of the team `payments`.
+pub struct World {
+    pub provider: Provider,
+    pub home: Home,
+    pub gateway: Gateway,
+    pub key: String,
+    pub client: reqwest::Client,
+}
+
+impl World {
+    pub async fn start(wish: Wish) -> Self {
+        let provider = Provider::start().await;
+        let home = Home::new(&provider, &wish);
+        home.apply();
+        let key = home.create_key("payments");
+        let gateway = home.serve();
+        Self { provider, home, gateway, key, client: reqwest::Client::new() }
+    }
+
+    pub async fn usual() -> Self {
+        Self::start(Wish::default()).await
+    }
+
+    /// A POST with the key.
+    pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .post(self.gateway.url(path))
+            .header("x-api-key", &self.key)
+            .header("content-type", "application/json")
+    }
+
+    /// A small message to the Anthropic dialect.
+    pub fn message(&self, content: &str) -> reqwest::RequestBuilder {
+        self.post("/v1/messages").json(&message(content))
+    }
+
+    /// The audit's rows, oldest first, once there are so many.
+    pub async fn rows(&self, count: usize) -> Vec<serde_json::Value> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let rows = self.rows_now();
+            if rows.len() >= count || Instant::now() > until {
+                assert_eq!(rows.len(), count, "rows of the audit: {rows:#?}");
+                return rows;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub fn rows_now(&self) -> Vec<serde_json::Value> {
+        let text = self.home.run(&["audit", "export", "--format", "ndjson"]);
+        text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect()
+    }
+}
+
+/// The body of a small Anthropic request.
+pub fn message(content: &str) -> serde_json::Value {
+    serde_json::json!({"model": "claude-haiku-4-5", "max_tokens": 100,
+        "messages": [{"role": "user", "content": content}]})
+}
