@@ -1,27 +1,21 @@
 //! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use tracing::warn;
 
 use crate::budget::{Account, BudgetSpec, Ledger, Scope};
-use crate::config::{self, Provider, Settings};
+use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{Census, InstallationKey};
-use crate::domain::{Caller, KeyId, Secret};
+use crate::domain::{Caller, KeyId, Moment, Secret};
 use crate::gateway::upstream::{Address, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
-use crate::policy::Glob;
 use crate::pricing::{PriceFault, PriceTable};
 use crate::provider::Dialect;
 use crate::scan::{self, BuildError, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner};
-
-/// The largest file of rules, prices or known values that is read, in bytes.
-const LARGEST_FILE: u64 = 64 << 20;
 
 /// What outlives a snapshot.
 pub struct Parts<'a> {
@@ -32,27 +26,16 @@ pub struct Parts<'a> {
 /// Why a snapshot cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
-    #[error("{}: {source}", .path.display())]
-    File {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{} matches no file", .0.display())]
-    NoFile(PathBuf),
-    #[error("{}", lines(.0))]
-    Rules(Vec<RuleFault>),
-    #[error("{}", lines(.0))]
-    Prices(Vec<PriceFault>),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Files(Vec<Fault>),
     #[error(transparent)]
     Scanner(#[from] BuildError),
 }
 
-fn lines<T: ToString>(faults: &[T]) -> String {
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+impl From<Fault> for AssembleError {
+    fn from(fault: Fault) -> Self {
+        Self::Files(vec![fault])
+    }
 }
 
 /// Builds everything that a request needs from the settings, with these people.
@@ -92,6 +75,15 @@ pub fn people(census: &Census, settings: &Settings, parts: &Parts<'_>) -> People
             (spec, account)
         })
         .collect();
+    let now = Moment::now();
+    for amended in &census.amendments {
+        if let Err(error) = parts
+            .ledger
+            .amend(&amended.budget, amended.period, amended.totals, now)
+        {
+            warn!(budget = %amended.budget, %error, "an operator's change of a budget was not taken");
+        }
+    }
     let roster = Roster::new(census.roster.iter().cloned());
     let by_key: HashMap<KeyId, _> = roster
         .callers()
@@ -179,15 +171,30 @@ fn header(
 }
 
 /// The price table with its overlays and the price of what it does not know.
-///
-/// # Errors
-/// A file that cannot be read, or its faults.
-pub fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
-    let path = &settings.prices.file;
-    let table = PriceTable::parse(&path.display().to_string(), &read(path)?)
-        .map_err(AssembleError::Prices)?;
+fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
+    let source = Source::read(&settings.prices.file)?;
+    let table = PriceTable::parse(&source.name, &source.text)
+        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_prices).collect()))?;
     let unknown = settings.budget.unknown_model;
     Ok(table.with_unknown(unknown.input, unknown.output))
+}
+
+fn of_prices(fault: PriceFault) -> Fault {
+    Fault {
+        file: fault.file,
+        line: fault.line,
+        column: fault.column,
+        message: fault.message,
+    }
+}
+
+fn of_rules(fault: RuleFault) -> Fault {
+    Fault {
+        file: fault.file,
+        line: fault.line,
+        column: fault.column,
+        message: fault.message,
+    }
 }
 
 fn scanner(
@@ -197,29 +204,21 @@ fn scanner(
 ) -> Result<Scanner, AssembleError> {
     let rules = rules(settings)?;
     let known = known_values(settings, people)?;
+    let fingerprints = key.derive("fingerprints");
     Ok(Scanner::build(
         rules,
         known,
-        &key.derive("fingerprints"),
+        &fingerprints,
         Limits::default(),
     )?)
 }
 
 /// The rules of all files that the settings name.
-///
-/// # Errors
-/// A pattern without a file, a file that cannot be read, or the rules' faults.
-pub fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
-    let mut texts = Vec::new();
-    for pattern in &settings.scan.rules {
-        for path in files(pattern)? {
-            let text = read(&path)?;
-            texts.push((path.display().to_string(), text));
-        }
-    }
-    let files: Vec<RuleFile<'_>> = texts
+fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
+    let sources = settings.rule_sources().map_err(AssembleError::Files)?;
+    let files: Vec<RuleFile<'_>> = sources
         .iter()
-        .map(|(name, text)| RuleFile { name, text })
+        .map(|Source { name, text }| RuleFile { name, text })
         .collect();
     let families: Vec<scan::Family> = settings
         .scan
@@ -227,7 +226,8 @@ pub fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
         .iter()
         .map(|family| family_of(*family))
         .collect();
-    RuleSet::parse(&files, &families).map_err(AssembleError::Rules)
+    RuleSet::parse(&files, &families)
+        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_rules).collect()))
 }
 
 const fn family_of(family: config::Family) -> scan::Family {
@@ -248,7 +248,7 @@ fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, Ass
         }
     }
     for path in &settings.scan.known_values {
-        for line in read(path)?.lines() {
+        for line in Source::read(path)?.text.lines() {
             known.add_value(&Secret::new(line.trim().to_owned()));
         }
     }
@@ -258,49 +258,4 @@ fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, Ass
         }
     }
     Ok(known)
-}
-
-fn read(path: &Path) -> Result<String, AssembleError> {
-    let failed = |source| AssembleError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let size = fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST_FILE {
-        return Err(failed(std::io::Error::other("larger than 64 MiB")));
-    }
-    fs::read_to_string(path).map_err(failed)
-}
-
-/// The files that a pattern names, sorted; a pattern has its `*` in the last part only.
-fn files(pattern: &Path) -> Result<Vec<PathBuf>, AssembleError> {
-    let name = pattern
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    if !name.contains('*') {
-        return Ok(vec![pattern.to_owned()]);
-    }
-    let parent = pattern.parent().unwrap_or(Path::new("."));
-    let failed = |source| AssembleError::File {
-        path: parent.to_owned(),
-        source,
-    };
-    let glob = Glob::new(&name);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(parent).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path
-            .file_name()
-            .is_some_and(|name| glob.matches(&name.to_string_lossy()))
-        {
-            found.push(path);
-        }
-    }
-    found.sort();
-    if found.is_empty() {
-        Err(AssembleError::NoFile(pattern.to_owned()))
-    } else {
-        Ok(found)
-    }
 }

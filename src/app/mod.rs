@@ -18,7 +18,7 @@ use tracing::{info, warn};
 pub use assemble::{AssembleError, Parts, assemble};
 
 use crate::admin::Admin;
-use crate::audit::{Durability, Log, LogError, LogOptions, OnFull};
+use crate::audit::{Durability, Log, LogError, LogOptions, OnFull, SqliteSink};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
 use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
@@ -50,6 +50,8 @@ pub enum StartError {
         address: SocketAddr,
         source: std::io::Error,
     },
+    #[error("the audit's sink does not start: {0}")]
+    Sink(std::io::Error),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("metrics: {0}")]
@@ -74,6 +76,7 @@ pub struct App {
     stop: channel::Sender<bool>,
     draining: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
+    sink: SqliteSink,
 }
 
 /// What the background tasks share.
@@ -136,6 +139,9 @@ impl App {
         watch::resolve_once(&shared.live).await;
         let (data_address, proxy) =
             listen::start(gateway(settings, &shared), settings, stopped.clone())?;
+        let audit = &settings.audit;
+        let sink = SqliteSink::start(&shared.log, &settings.state.dir, audit.retention)
+            .map_err(StartError::Sink)?;
         let shown = Admin {
             live: Arc::clone(&shared.live),
             ledger: Arc::clone(&shared.ledger),
@@ -163,6 +169,7 @@ impl App {
             stop,
             draining,
             tasks,
+            sink,
         })
     }
 
@@ -221,6 +228,7 @@ impl App {
             task.abort();
         }
         self.shared.log.close();
+        self.sink.join();
         info!("stopped");
     }
 }

@@ -21,6 +21,9 @@ use super::refusal::Refusal;
 const RETRY_BUFFER: u64 = 64 * 1024;
 /// Room taken from the process's budget at a time while a body of untold length grows.
 const GROWTH: usize = 64 * 1024;
+/// A refused body of at most this many bytes is read before the answer, so that the connection stays in use.
+const SMALL_BYTES: usize = 256 * 1024;
+const SMALL_TIME: Duration = Duration::from_millis(250);
 /// What is read and thrown away of a refused upload, so that the client gets to read the answer.
 const DRAINED_BYTES: usize = 1024 * 1024;
 const DRAINED_TIME: Duration = Duration::from_secs(2);
@@ -252,22 +255,35 @@ async fn rearm(session: &mut Session, length: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Reads what is left of a small body, before its refusal is written: the connection can be used again then.
+pub async fn drain_small(session: &mut Session) {
+    let headers = &session.req_header().headers;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let small = length.is_some_and(|length: usize| length <= SMALL_BYTES);
+    if small && !headers.contains_key(EXPECT) && !session.is_body_done() {
+        // Whether it came to its end shows in the session.
+        let _ended = timeout(SMALL_TIME, drain_bounded(session, SMALL_BYTES)).await;
+    }
+}
+
 /// Reads on for a little while after a refusal, so that a client that still uploads gets to read the answer; a
 /// connection that is not at the end of its request by then closes.
 pub async fn drain(session: &mut Session) {
     if session.is_body_done() {
         return;
     }
-    let ended = timeout(DRAINED_TIME, drain_bounded(session)).await;
+    let ended = timeout(DRAINED_TIME, drain_bounded(session, DRAINED_BYTES)).await;
     if !ended.unwrap_or(false) {
         session.set_keepalive(None);
     }
 }
 
 /// Whether the body came to its end within the bound.
-async fn drain_bounded(session: &mut Session) -> bool {
+async fn drain_bounded(session: &mut Session, most: usize) -> bool {
     let mut drained = 0;
-    while drained < DRAINED_BYTES {
+    while drained <= most {
         match session.read_request_body().await {
             Ok(Some(piece)) => drained += piece.len(),
             Ok(None) => return true,

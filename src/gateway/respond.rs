@@ -45,6 +45,8 @@ pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> p
     }
     if matches!(refusal, Refusal::UploadStalled | Refusal::UploadBroken) {
         session.set_keepalive(None);
+    } else {
+        body::drain_small(session).await;
     }
     ctx.row.bytes_out = body.len() as u64;
     ctx.refusal = Some(refusal);
