@@ -18,7 +18,8 @@ use tracing::{info, warn};
 pub use assemble::{AssembleError, Parts, assemble};
 
 use crate::admin::Admin;
-use crate::audit::{Durability, Log, LogError, LogOptions, OnFull, SqliteSink};
+use crate::audit::sqlite::SqliteSink;
+use crate::audit::{Durability, Log, LogError, LogOptions, OnFull};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
 use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
