@@ -1,5 +1,7 @@
 //! The words of the APIs that matter for the cost: field names and values of `type`.
 
+use super::super::json::words::Words;
+
 /// A field name; `Other` for all that do not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -55,65 +57,66 @@ pub(super) enum Field {
     WebSearchOptions,
 }
 
-/// Every field with its name, in the order of names.
-const FIELDS: [(&str, Field); 47] = [
-    ("audio", Field::Audio),
-    ("background", Field::Background),
-    ("best_of", Field::BestOf),
-    ("cache_control", Field::CacheControl),
-    ("container", Field::Container),
-    ("content", Field::Content),
-    ("context_management", Field::ContextManagement),
-    ("conversation", Field::Conversation),
+/// Every field with its name.
+const FIELDS: &Words<Field> = &Words::new(&[
+    ("n", Field::N),
+    ("ttl", Field::Ttl),
+    ("url", Field::Url),
     ("data", Field::Data),
-    ("file_data", Field::FileData),
+    ("role", Field::Role),
+    ("type", Field::Type),
+    ("audio", Field::Audio),
+    ("input", Field::Input),
+    ("model", Field::Model),
+    ("speed", Field::Speed),
+    ("tools", Field::Tools),
+    ("output", Field::Output),
+    ("prompt", Field::Prompt),
+    ("result", Field::Result),
+    ("source", Field::Source),
+    ("stream", Field::Stream),
+    ("system", Field::System),
+    ("best_of", Field::BestOf),
+    ("content", Field::Content),
     ("file_id", Field::FileId),
+    ("plugins", Field::Plugins),
     ("file_url", Field::FileUrl),
+    ("max_uses", Field::MaxUses),
+    ("messages", Field::Messages),
+    ("container", Field::Container),
+    ("file_data", Field::FileData),
     ("image_url", Field::ImageUrl),
+    ("background", Field::Background),
+    ("max_tokens", Field::MaxTokens),
+    ("media_type", Field::MediaType),
+    ("modalities", Field::Modalities),
+    ("input_audio", Field::InputAudio),
+    ("mcp_servers", Field::McpServers),
+    ("conversation", Field::Conversation),
+    ("service_tier", Field::ServiceTier),
+    ("cache_control", Field::CacheControl),
     ("include_usage", Field::IncludeUsage),
     ("inference_geo", Field::InferenceGeo),
-    ("input", Field::Input),
-    ("input_audio", Field::InputAudio),
-    ("max_completion_tokens", Field::MaxCompletionTokens),
-    ("max_output_tokens", Field::MaxOutputTokens),
-    ("max_tokens", Field::MaxTokens),
     ("max_tool_calls", Field::MaxToolCalls),
-    ("max_uses", Field::MaxUses),
-    ("mcp_servers", Field::McpServers),
-    ("media_type", Field::MediaType),
-    ("messages", Field::Messages),
-    ("modalities", Field::Modalities),
-    ("model", Field::Model),
-    ("n", Field::N),
-    ("output", Field::Output),
-    ("plugins", Field::Plugins),
-    ("previous_response_id", Field::PreviousResponseId),
-    ("prompt", Field::Prompt),
-    ("prompt_cache_retention", Field::PromptCacheRetention),
-    ("result", Field::Result),
-    ("role", Field::Role),
-    ("search_parameters", Field::SearchParameters),
-    ("service_tier", Field::ServiceTier),
-    ("source", Field::Source),
-    ("speed", Field::Speed),
-    ("stream", Field::Stream),
     ("stream_options", Field::StreamOptions),
-    ("system", Field::System),
-    ("tools", Field::Tools),
-    ("ttl", Field::Ttl),
-    ("type", Field::Type),
-    ("url", Field::Url),
+    ("max_output_tokens", Field::MaxOutputTokens),
+    ("search_parameters", Field::SearchParameters),
+    ("context_management", Field::ContextManagement),
     ("web_search_options", Field::WebSearchOptions),
-];
+    ("previous_response_id", Field::PreviousResponseId),
+    ("max_completion_tokens", Field::MaxCompletionTokens),
+    ("prompt_cache_retention", Field::PromptCacheRetention),
+]);
 
 impl Field {
-    /// The field of that name, in lower case or not.
-    pub(super) fn find(name: &[u8]) -> Option<(&'static str, Self)> {
-        let lower = |b: &u8| b.to_ascii_lowercase();
-        FIELDS
-            .binary_search_by(|(known, _)| known.bytes().cmp(name.iter().map(lower)))
-            .ok()
-            .map(|at| FIELDS[at])
+    /// The field of that name.
+    pub(super) fn find(name: &[u8]) -> Self {
+        FIELDS.find(name).unwrap_or_default()
+    }
+
+    /// Whether that would be a field if it were written in lower case.
+    pub(super) fn is_miswritten(name: &[u8]) -> bool {
+        name.iter().any(u8::is_ascii_uppercase) && FIELDS.has_in_any_case(name)
     }
 
     /// One bit for each field.

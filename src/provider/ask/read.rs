@@ -150,13 +150,13 @@ impl Reader {
     }
 
     fn open(&mut self, kind: Kind, at: u64) {
-        let parent = self.frames.last().copied();
+        let parent = self.frames.last().map(|frame| (frame.place, frame.field));
         let place = match parent {
             None if kind == Kind::Object => Place::Root,
             None => return self.refuse("the body must be a JSON object", at),
-            Some(frame) => inside(frame.place, frame.field, kind),
+            Some((place, field)) => inside(place, field, kind),
         };
-        match parent.map(|frame| (frame.place, frame.field)) {
+        match parent {
             Some((Place::Root, field)) => self.root_container(field, kind, at),
             Some((_, Field::CacheControl)) => self.may_write(CacheWrites::FiveMinutes),
             Some((Place::McpServers, _)) => self.tools.may_read_again(None),
@@ -205,23 +205,15 @@ impl Reader {
     }
 
     fn key(&mut self, name: &Text<'_>, at: u64) {
-        let decoded = name.decoded();
-        let found = if name.is_whole() {
-            Field::find(&decoded)
-        } else {
-            None
-        };
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
-        frame.field = match found {
-            Some((known, field)) if known.as_bytes() == &*decoded => field,
+        let decoded = name.decoded();
+        frame.field = Field::find(&decoded);
+        if frame.place == Place::Root && Field::is_miswritten(&decoded) {
             // A provider that ignores case would read another field than we do.
-            Some(_) if frame.place == Place::Root => {
-                return self.refuse("a field of the API is not in lower case", at);
-            }
-            _ => Field::Other,
-        };
+            return self.refuse("a field of the API is not in lower case", at);
+        }
         frame.role |= frame.field == Field::Role;
         if frame.place == Place::Root && frame.field != Field::Other {
             let bit = frame.field.bit();
@@ -233,12 +225,13 @@ impl Reader {
     }
 
     fn scalar(&mut self, seen: Seen<'_>) {
-        let Some(frame) = self.frames.last().copied() else {
+        let Some(frame) = self.frames.last() else {
             return self.refuse("the body must be a JSON object", seen.start);
         };
-        match frame.place {
-            Place::Root => self.root(frame.field, seen),
-            Place::StreamOptions if frame.field == Field::IncludeUsage => {
+        let (place, field) = (frame.place, frame.field);
+        match place {
+            Place::Root => self.root(field, seen),
+            Place::StreamOptions if field == Field::IncludeUsage => {
                 self.include_usage = seen.token == Token::Bool(true);
             }
             Place::Prompts => {
@@ -247,8 +240,8 @@ impl Reader {
                 }
             }
             _ => match seen.token {
-                Token::String(text) => self.text(frame, &text),
-                Token::Number(number) if frame.field == Field::MaxUses => {
+                Token::String(text) => self.text(place, field, &text),
+                Token::Number(number) if field == Field::MaxUses => {
                     if let Some(frame) = self.frames.last_mut() {
                         frame.max_uses = count(number).max(frame.max_uses);
                     }
@@ -259,24 +252,31 @@ impl Reader {
     }
 
     /// A string below the top level.
-    fn text(&mut self, frame: Frame, text: &Text<'_>) {
-        if frame.place == Place::CacheControl && frame.field == Field::Ttl {
+    fn text(&mut self, place: Place, field: Field, text: &Text<'_>) {
+        if place == Place::Other
+            || field == Field::Other
+                && place != Place::Modalities
+                && place != Place::ContextManagement
+        {
+            return;
+        }
+        if place == Place::CacheControl && field == Field::Ttl {
             self.may_write(if &*text.decoded() == b"5m" {
                 CacheWrites::FiveMinutes
             } else {
                 CacheWrites::Hour
             });
         }
-        if frame.place == Place::ContextManagement && text.decoded().starts_with(b"compact") {
+        if place == Place::ContextManagement && text.decoded().starts_with(b"compact") {
             self.tools.may_read_again(Some(1));
         }
-        if frame.place == Place::Modalities && &*text.decoded() == b"audio" {
+        if place == Place::Modalities && &*text.decoded() == b"audio" {
             self.demand.audio_output = true;
         }
         let Some(part) = self.frames.last_mut().map(|frame| &mut frame.part) else {
             return;
         };
-        match (frame.place, frame.field) {
+        match (place, field) {
             (Place::Part, Field::Type) => part.tagged(Tag::of_part(&text.decoded())),
             (Place::Source, Field::Type) => part.tagged(Tag::of_source(&text.decoded())),
             (Place::Tool, Field::Type) => part.tagged(Tag::of_tool(&text.decoded())),

@@ -413,31 +413,6 @@ fn a_background_request_is_told_apart() {
     assert!(!background(&json!({"model": "m"})));
 }
 
-#[test]
-fn fields_are_in_the_order_that_the_search_needs() {
-    assert_eq!(
-        field::Field::find(b"AUDIO"),
-        Some(("audio", field::Field::Audio))
-    );
-    assert_eq!(
-        field::Field::find(b"web_search_options").map(|f| f.0),
-        Some("web_search_options")
-    );
-    for name in [
-        "model",
-        "n",
-        "url",
-        "type",
-        "max_tokens",
-        "background",
-        "result",
-        "role",
-    ] {
-        assert_eq!(field::Field::find(name.as_bytes()).map(|f| f.0), Some(name));
-    }
-    assert_eq!(field::Field::find(b"modelx"), None);
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {

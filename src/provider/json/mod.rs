@@ -5,9 +5,11 @@
 
 mod number;
 mod text;
+pub(super) mod words;
 
 use number::Part;
 pub use text::Text;
+use text::closing_quote;
 
 /// The deepest nesting that is read.
 pub const DEPTH: usize = 128;
@@ -173,7 +175,7 @@ impl Walker {
         }
     }
 
-    /// One byte between tokens, white space before it included.
+    /// One byte between tokens, white space before it included; where it begins a string that ends in `rest`, that string.
     fn structure(&mut self, rest: &[u8], visit: &mut impl FnMut(Seen<'_>)) -> Result<usize, Fault> {
         let blank = rest
             .iter()
@@ -181,11 +183,22 @@ impl Walker {
         let Some(blank) = blank else {
             return Ok(rest.len());
         };
-        self.offset += blank as u64;
+        let before = self.offset;
+        self.offset = before + blank as u64;
         self.token = self.offset;
         self.byte(rest[blank], visit)?;
-        self.offset -= blank as u64;
-        Ok(blank + 1)
+        let mut taken = blank + 1;
+        if let Expect::String { key, .. } = self.expect
+            && let Some((length, escaped)) = closing_quote(&rest[taken..])
+        {
+            let raw = &rest[taken..taken + length.min(CAPTURE)];
+            let len = length as u64;
+            self.offset += 1;
+            self.tell_text(Text { raw, len, escaped }, len + 1, key, visit);
+            taken += length + 1;
+        }
+        self.offset = before;
+        Ok(taken)
     }
 
     fn byte(&mut self, byte: u8, visit: &mut impl FnMut(Seen<'_>)) -> Result<(), Fault> {
@@ -312,23 +325,26 @@ impl Walker {
         Ok(stop + 1)
     }
 
-    /// A string ends behind `plain`; one that lies there whole is not copied.
+    /// A string that came in pieces ends behind `plain`.
     fn end_text(&mut self, plain: &[u8], key: bool, visit: &mut impl FnMut(Seen<'_>)) {
-        let length = plain.len() as u64 + 1;
-        let text = if self.text_len == 0 {
-            Text {
-                raw: &plain[..plain.len().min(CAPTURE)],
-                len: plain.len() as u64,
-                escaped: false,
-            }
-        } else {
-            self.capture(plain);
-            Text {
-                raw: &self.captured,
-                len: self.text_len,
-                escaped: self.escaped,
-            }
+        self.capture(plain);
+        let captured = std::mem::take(&mut self.captured);
+        let text = Text {
+            raw: &captured,
+            len: self.text_len,
+            escaped: self.escaped,
         };
+        self.tell_text(text, plain.len() as u64 + 1, key, visit);
+        self.captured = captured;
+    }
+
+    fn tell_text(
+        &mut self,
+        text: Text<'_>,
+        length: u64,
+        key: bool,
+        visit: &mut impl FnMut(Seen<'_>),
+    ) {
         if key {
             self.tell(Token::Key(text), length, visit);
             self.expect = Expect::Colon;
@@ -357,18 +373,24 @@ impl Walker {
         part: Part,
         visit: &mut impl FnMut(Seen<'_>),
     ) -> Result<usize, Fault> {
-        if let Some(next) = part.next(rest[0]) {
+        let mut part = part;
+        for (at, byte) in rest.iter().enumerate() {
+            let Some(next) = part.next(*byte) else {
+                self.offset += at as u64;
+                if !part.may_end() {
+                    return Err(Fault::Syntax);
+                }
+                self.end_number(visit);
+                self.offset -= at as u64;
+                return Ok(at);
+            };
+            part = next;
             if self.captured.len() < CAPTURE {
-                self.captured.push(rest[0]);
+                self.captured.push(*byte);
             }
-            self.expect = Expect::Number(next);
-            return Ok(1);
         }
-        if !part.may_end() {
-            return Err(Fault::Syntax);
-        }
-        self.end_number(visit);
-        Ok(0)
+        self.expect = Expect::Number(part);
+        Ok(rest.len())
     }
 
     fn end_number(&mut self, visit: &mut impl FnMut(Seen<'_>)) {

@@ -86,3 +86,47 @@ fn decode_unicode(digits: &[u8]) -> (char, usize) {
     }
     (char::REPLACEMENT_CHARACTER, 4)
 }
+
+/// Where the string that begins here ends, and whether it has escapes. `None` when its end is not in `text`, or when it is
+/// no string: then whoever reads it byte by byte finds the place.
+pub(super) fn closing_quote(text: &[u8]) -> Option<(usize, bool)> {
+    let mut at = 0;
+    let mut escaped = false;
+    loop {
+        at += plain(text.get(at..)?);
+        match text.get(at)? {
+            b'"' => return Some((at, escaped)),
+            b'\\' => {}
+            _ => return None,
+        }
+        escaped = true;
+        at += match text.get(at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+            b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
+            _ => return None,
+        };
+    }
+}
+
+/// How many bytes at the beginning mean themselves: no quote, backslash or control character. Eight at a time.
+fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    const fn has_zero(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & HIGH
+    }
+    let (words, rest) = text.as_chunks::<8>();
+    for (n, bytes) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*bytes);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let quote = has_zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = has_zero(word ^ (ONES * u64::from(b'\\')));
+        let special = control | quote | backslash;
+        if special != 0 {
+            // A borrow can only mark bytes behind the first special one.
+            return n * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |b: &u8| *b < 0x20 || matches!(b, b'"' | b'\\');
+    text.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}

@@ -1,5 +1,7 @@
 //! The words of answers that matter: field names, kinds of events, kinds of items.
 
+use super::super::json::words::Words;
+
 /// A field name; `Other` for all that do not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Field {
@@ -56,63 +58,78 @@ pub(super) enum Field {
     XGroq,
 }
 
+/// Every field with its names, whichever dialect they belong to: their words do not contradict each other.
+const FIELDS: &Words<Field> = &Words::new(&[
+    ("data", Field::Data),
+    ("item", Field::Item),
+    ("name", Field::Name),
+    ("text", Field::Text),
+    ("type", Field::Type),
+    ("delta", Field::Delta),
+    ("error", Field::Error),
+    ("input", Field::PartialJson),
+    ("model", Field::Model),
+    ("speed", Field::Speed),
+    ("usage", Field::Usage),
+    ("action", Field::Action),
+    ("custom", Field::Function),
+    ("output", Field::Output),
+    ("x_groq", Field::XGroq),
+    ("choices", Field::Choices),
+    ("content", Field::Content),
+    ("message", Field::Message),
+    ("refusal", Field::Content),
+    ("function", Field::Function),
+    ("response", Field::Response),
+    ("thinking", Field::Thinking),
+    ("arguments", Field::Arguments),
+    ("reasoning", Field::Reasoning),
+    ("signature", Field::Signature),
+    ("iterations", Field::Iterations),
+    ("tool_calls", Field::ToolCalls),
+    ("audio_tokens", Field::AudioTokens),
+    ("container_id", Field::ContainerId),
+    ("image_tokens", Field::ImageTokens),
+    ("input_tokens", Field::InputTokens),
+    ("partial_json", Field::PartialJson),
+    ("service_tier", Field::ServiceTier),
+    ("total_tokens", Field::TotalTokens),
+    ("cached_tokens", Field::CachedTokens),
+    ("content_block", Field::ContentBlock),
+    ("finish_reason", Field::FinishReason),
+    ("inference_geo", Field::Geo),
+    ("output_tokens", Field::OutputTokens),
+    ("prompt_tokens", Field::InputTokens),
+    ("cache_creation", Field::CacheCreation),
+    ("x_search_calls", Field::Searches),
+    ("server_tool_use", Field::ServerTools),
+    ("thinking_tokens", Field::ReasoningTokens),
+    ("reasoning_tokens", Field::ReasoningTokens),
+    ("web_search_calls", Field::Searches),
+    ("completion_tokens", Field::OutputTokens),
+    ("encrypted_content", Field::EncryptedContent),
+    ("reasoning_content", Field::Content),
+    ("cache_write_tokens", Field::CacheWriteTokens),
+    ("web_search_requests", Field::Searches),
+    ("input_tokens_details", Field::InputDetails),
+    ("document_search_calls", Field::OtherCalls),
+    ("output_tokens_details", Field::OutputDetails),
+    ("prompt_tokens_details", Field::InputDetails),
+    ("code_interpreter_calls", Field::OtherCalls),
+    ("cache_read_input_tokens", Field::CacheReadTokens),
+    ("prompt_cache_hit_tokens", Field::CachedTokens),
+    ("collections_search_calls", Field::OtherCalls),
+    ("completion_tokens_details", Field::OutputDetails),
+    ("ephemeral_1h_input_tokens", Field::HourTokens),
+    ("ephemeral_5m_input_tokens", Field::MinutesTokens),
+    ("cache_creation_input_tokens", Field::CacheCreationTokens),
+    ("server_side_tool_usage_details", Field::ServerTools),
+]);
+
 impl Field {
-    /// The field of that name, whichever dialect it belongs to: their words do not contradict each other.
+    /// The field of that name.
     pub(super) fn find(name: &[u8]) -> Self {
-        match name {
-            b"action" => Self::Action,
-            b"arguments" => Self::Arguments,
-            b"audio_tokens" => Self::AudioTokens,
-            b"cache_creation" => Self::CacheCreation,
-            b"cache_creation_input_tokens" => Self::CacheCreationTokens,
-            b"cache_read_input_tokens" => Self::CacheReadTokens,
-            b"cache_write_tokens" => Self::CacheWriteTokens,
-            b"cached_tokens" | b"prompt_cache_hit_tokens" => Self::CachedTokens,
-            b"choices" => Self::Choices,
-            b"container_id" => Self::ContainerId,
-            b"content" | b"reasoning_content" | b"refusal" => Self::Content,
-            b"content_block" => Self::ContentBlock,
-            b"data" => Self::Data,
-            b"delta" => Self::Delta,
-            b"encrypted_content" => Self::EncryptedContent,
-            b"error" => Self::Error,
-            b"finish_reason" => Self::FinishReason,
-            b"function" | b"custom" => Self::Function,
-            b"inference_geo" => Self::Geo,
-            b"ephemeral_1h_input_tokens" => Self::HourTokens,
-            b"image_tokens" => Self::ImageTokens,
-            b"prompt_tokens_details" | b"input_tokens_details" => Self::InputDetails,
-            b"prompt_tokens" | b"input_tokens" => Self::InputTokens,
-            b"item" => Self::Item,
-            b"iterations" => Self::Iterations,
-            b"message" => Self::Message,
-            b"ephemeral_5m_input_tokens" => Self::MinutesTokens,
-            b"model" => Self::Model,
-            b"name" => Self::Name,
-            b"code_interpreter_calls" | b"document_search_calls" | b"collections_search_calls" => {
-                Self::OtherCalls
-            }
-            b"output" => Self::Output,
-            b"completion_tokens_details" | b"output_tokens_details" => Self::OutputDetails,
-            b"completion_tokens" | b"output_tokens" => Self::OutputTokens,
-            b"partial_json" | b"input" => Self::PartialJson,
-            b"reasoning" => Self::Reasoning,
-            b"reasoning_tokens" | b"thinking_tokens" => Self::ReasoningTokens,
-            b"response" => Self::Response,
-            b"web_search_requests" | b"web_search_calls" | b"x_search_calls" => Self::Searches,
-            b"server_tool_use" | b"server_side_tool_usage_details" => Self::ServerTools,
-            b"service_tier" => Self::ServiceTier,
-            b"signature" => Self::Signature,
-            b"speed" => Self::Speed,
-            b"text" => Self::Text,
-            b"thinking" => Self::Thinking,
-            b"tool_calls" => Self::ToolCalls,
-            b"total_tokens" => Self::TotalTokens,
-            b"type" => Self::Type,
-            b"usage" => Self::Usage,
-            b"x_groq" => Self::XGroq,
-            _ => Self::Other,
-        }
+        FIELDS.find(name).unwrap_or_default()
     }
 }
 
