@@ -1,6 +1,7 @@
 //! `tollgate key create|list|revoke`.
 
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::budget::Window;
 use crate::directory::{KeyRow, KeyState, KeyWish, Revocation};
 use crate::document::units;
 use crate::domain::{Moment, Name, Usd};
+use crate::policy::Limits;
 
 /// Virtual keys: what agents present
 #[derive(Debug, Args)]
@@ -45,6 +47,15 @@ struct CreateArgs {
     /// A cap of this key alone, such as day=5.00; may be given for several windows
     #[arg(long = "budget", value_name = "WINDOW=LIMIT", value_parser = cap)]
     budgets: Vec<(Window, Usd)>,
+    /// The most requests in a minute
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<NonZeroU32>,
+    /// The most tokens in a minute
+    #[arg(long, value_name = "N")]
+    tokens_per_minute: Option<NonZeroU32>,
+    /// The most requests at once
+    #[arg(long, value_name = "N")]
+    concurrent: Option<NonZeroU32>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -109,11 +120,17 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let (settings, directory) = args.config.directory()?;
     let now = Moment::now();
     let expires = args.expires.map(|time| now.plus(time));
+    let limits = Limits {
+        requests_per_minute: args.requests_per_minute,
+        tokens_per_minute: args.tokens_per_minute,
+        concurrent: args.concurrent,
+    };
     let wish = KeyWish {
         team: &args.team,
         user: args.user.as_deref(),
         expires,
         budgets: &args.budgets,
+        limits,
     };
     let key = directory.create_key(wish, &operator(), now)?;
     let team = Name::new(&args.team);

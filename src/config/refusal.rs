@@ -7,7 +7,7 @@ use crate::policy::{ClientStatuses, RefusalStatuses, SettableRefusal};
 
 pub(super) fn statuses(t: &mut Table<'_>) -> RefusalStatuses {
     let general = table(t);
-    let clients = t.each("client", |t| {
+    let named = t.each("client", |t| {
         let agent = t.required("user_agent", String::new(), |v| v.text().map(str::to_owned));
         let statuses = table(t);
         if statuses.is_empty() {
@@ -15,6 +15,11 @@ pub(super) fn statuses(t: &mut Table<'_>) -> RefusalStatuses {
         }
         ClientStatuses::new(&agent, statuses)
     });
+    let clients = if named.is_empty() {
+        RefusalStatuses::known_clients()
+    } else {
+        named
+    };
     RefusalStatuses::new(general, clients)
 }
 

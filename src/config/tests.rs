@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::policy::SettableRefusal;
 
 fn told(text: &str) -> String {
     match parse("tollgate.toml", text, Path::new("")) {
@@ -38,6 +39,19 @@ fn the_shipped_file_loads_as_it_is_and_means_what_its_comments_say() {
     );
     assert_eq!(shipped.listen.data, minimal.listen.data);
     assert_eq!(shipped.scan.rules, minimal.scan.rules);
+    for refusal in SettableRefusal::ALL {
+        for agent in [
+            "codex_exec/1",
+            "litellm/1.8",
+            "OpenAI/Python 2",
+            "claude-cli/2",
+            "",
+        ] {
+            let [said, default] =
+                [&shipped, &minimal].map(|settings| settings.refusal.status(refusal, Some(agent)));
+            assert_eq!(said, default, "{agent} {refusal:?}");
+        }
+    }
 }
 
 /// Every line that is commented out is a key that exists.

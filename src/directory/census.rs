@@ -12,7 +12,7 @@ use super::{Directory, DirectoryError};
 use crate::budget::{BudgetSpec, OnStoreLoss, Scope, Window};
 use crate::domain::{Caller, KeyId, Moment, Name};
 use crate::identity::{Entry, KeyHash, Roster};
-use crate::policy::Limits;
+use crate::policy::{Limits, Subject};
 
 /// What the organisation is called before anyone has said so.
 const UNNAMED: &str = "default";
@@ -27,6 +27,8 @@ pub struct Census {
     pub amendments: Vec<Amended>,
     /// Every key that was ever made, for a [`Roster`]. One whose team or user is gone counts as revoked.
     pub roster: Vec<(KeyHash, Entry)>,
+    /// The limits of keys that have some of their own.
+    pub key_limits: HashMap<KeyId, Limits>,
 }
 
 impl Census {
@@ -53,15 +55,33 @@ impl Census {
             .collect()
     }
 
-    /// The limits of a caller's own, besides those of the team.
+    /// Whose limits hold for a caller: its team's, its user's, its key's. For [`RateLimiter::gate`].
+    ///
+    /// [`RateLimiter::gate`]: crate::policy::RateLimiter::gate
     #[must_use]
-    pub fn user_limits(&self, caller: &Caller) -> Option<Limits> {
-        let team = self.teams.iter().find(|team| team.name == caller.team)?;
-        let name = caller.user.as_ref()?;
-        team.users
+    pub fn limits_of(&self, caller: &Caller) -> Vec<(Subject, Limits)> {
+        let mut limits = Vec::new();
+        let Some(team) = self.teams.iter().find(|team| team.name == caller.team) else {
+            return limits;
+        };
+        limits.push((Subject::Team(team.name.clone()), team.policy.limits));
+        let user = team
+            .users
             .iter()
-            .find(|user| user.name == *name)
-            .map(|user| user.limits)
+            .find(|user| caller.user.as_ref() == Some(&user.name));
+        if let Some(user) = user {
+            limits.push((
+                Subject::User {
+                    team: team.name.clone(),
+                    user: user.name.clone(),
+                },
+                user.limits,
+            ));
+        }
+        if let Some(key) = self.key_limits.get(&caller.key) {
+            limits.push((Subject::Key(caller.key.clone()), *key));
+        }
+        limits
     }
 }
 
@@ -77,6 +97,7 @@ impl Directory {
         let organisation = organisation(&transaction)?;
         let roster = roster(&transaction, &organisation)?;
         let amendments = amendments::all(&transaction)?;
+        let key_limits = key_limits(&transaction)?;
         let Organisation {
             name,
             teams,
@@ -88,6 +109,7 @@ impl Directory {
             budgets,
             amendments,
             roster,
+            key_limits,
         })
     }
 }
@@ -213,6 +235,21 @@ fn roster(
         roster.push((KeyHash::from_bytes(row.get(0)?), entry));
     }
     Ok(roster)
+}
+
+fn key_limits(connection: &Connection) -> Result<HashMap<KeyId, Limits>, DirectoryError> {
+    let mut all = HashMap::new();
+    let mut statement = connection.prepare("SELECT id, record FROM keys WHERE revoked IS NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let record: LimitsRecord = from_json(&row.get::<_, String>(1)?, &format!("key {id}"))?;
+        let limits = Limits::from(record);
+        if limits != Limits::default() {
+            all.insert(KeyId::new(&id), limits);
+        }
+    }
+    Ok(all)
 }
 
 fn valid_name(row: &Row<'_>, column: usize) -> Result<Name, DirectoryError> {

@@ -7,10 +7,12 @@ use sha2::Sha256;
 use super::apply::{note, write_budget};
 use super::installation::{KeyFileError, random};
 use super::organisation::Budget;
+use super::records::{LimitsRecord, to_json};
 use super::{Directory, DirectoryError};
 use crate::budget::{BudgetSpec, Scope, Window, Zone};
 use crate::domain::{KeyId, Moment, Name, Usd};
 use crate::identity::{self, NewKey};
+use crate::policy::Limits;
 
 /// A key to be made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +23,8 @@ pub struct KeyWish<'a> {
     pub expires: Option<Moment>,
     /// Caps of this key alone, in UTC, besides those of its user and team.
     pub budgets: &'a [(Window, Usd)],
+    /// Limits of this key alone, besides those of its user and team.
+    pub limits: Limits,
 }
 
 /// A key as a listing shows it.
@@ -91,14 +95,15 @@ impl Directory {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         check_owner(&transaction, wish)?;
         transaction.execute(
-            "INSERT INTO keys (id, hash, team, user, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO keys (id, hash, team, user, created, expires, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 key.id.as_str(),
                 hash.as_bytes(),
                 wish.team,
                 wish.user,
                 now.micros(),
-                wish.expires.map(Moment::micros)
+                wish.expires.map(Moment::micros),
+                to_json(LimitsRecord::from(&wish.limits))?.to_string()
             ],
         )?;
         for (window, limit) in wish.budgets {

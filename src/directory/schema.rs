@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 1] = ["
         hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
         team TEXT NOT NULL,
         user TEXT,
+        record TEXT NOT NULL,
         created INTEGER NOT NULL,
         expires INTEGER,
         revoked INTEGER

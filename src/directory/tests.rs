@@ -1,11 +1,13 @@
 //! The promises of the directory.
 
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::budget::{BudgetId, Grace, OnStoreLoss, Window};
 use crate::domain::{Caller, KeyId, Moment, Name, Usd};
 use crate::identity::{KeyError, Roster, parse};
+use crate::policy::Limits;
 
 const NOW: Moment = Moment::from_seconds(1_800_000_000);
 const SHIPPED: &str = include_str!("../../conf/directory.toml");
@@ -282,6 +284,34 @@ fn a_key_may_have_caps_of_its_own_which_no_file_takes_away() {
             .iter()
             .any(|spec| spec.id.as_str() == id && spec.limit == budgets[0].1)
     );
+}
+
+#[test]
+fn a_caller_has_the_limits_of_its_team_its_user_and_its_key() {
+    let (_dir, directory) = open();
+    apply(
+        &directory,
+        &SHIPPED.replace("# requests_per_minute = 60", "concurrent = 4"),
+        false,
+    );
+    let limits = Limits {
+        tokens_per_minute: NonZeroU32::new(9),
+        ..Limits::default()
+    };
+    let wish = KeyWish {
+        team: "payments",
+        user: Some("ada"),
+        limits,
+        ..KeyWish::default()
+    };
+    let key = directory.create_key(wish, "test", NOW).unwrap();
+    let caller = find(&directory, key.text.expose(), NOW).unwrap();
+    let found = directory.load().unwrap().limits_of(&caller);
+    let kinds: Vec<&str> = found.iter().map(|(subject, _)| subject.kind()).collect();
+    assert_eq!(kinds, ["team", "user", "key"]);
+    assert_eq!(found[0].1.requests_per_minute, NonZeroU32::new(600));
+    assert_eq!(found[1].1.concurrent, NonZeroU32::new(4));
+    assert_eq!(found[2].1, limits);
 }
 
 #[test]

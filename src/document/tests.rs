@@ -90,3 +90,33 @@ fn nonsense_is_never_a_panic() {
         });
     }
 }
+
+proptest::proptest! {
+    /// Whatever is in a file: faults or a value, each fault at a place that the file has.
+    #[test]
+    fn any_text_is_read_or_told(text in "([a-z\\[\\]{}=\"'#.,0-9 \n\r\t\\\\ü]{0,40})") {
+        let lines = text.split('\n').count();
+        let walk = |top: &mut Table<'_>| {
+            top.get("a").and_then(|v| v.amount());
+            top.each("b", |t| t.get("c").and_then(|v| v.list_of(|each| each.size(0..=9))));
+            top.section("d", |t| t.entries().len());
+        };
+        if let Err(faults) = read("f", &text, walk) {
+            for fault in faults {
+                proptest::prop_assert!((1..=lines).contains(&fault.line) && fault.column >= 1, "{fault} in {text:?}");
+            }
+        }
+    }
+
+    /// The shipped configuration with any one stretch of it replaced: never a panic, never a fault without a place.
+    #[test]
+    fn a_damaged_configuration_is_told(from in 0_usize..3000, length in 0_usize..40, put in "[a-z\"=\\[\n0-9]{0,6}") {
+        let shipped = include_str!("../../conf/tollgate.toml");
+        let floor = |mut at: usize| { while !shipped.is_char_boundary(at) { at -= 1; } at };
+        let (start, end) = (floor(from.min(shipped.len())), floor((from + length).min(shipped.len())));
+        let text = format!("{}{put}{}", &shipped[..start], &shipped[end..]);
+        if let Err(faults) = crate::config::parse("f", &text, std::path::Path::new("")) {
+            proptest::prop_assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.message.is_empty()));
+        }
+    }
+}

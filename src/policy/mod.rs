@@ -5,18 +5,22 @@
 
 mod action;
 mod concurrency;
+mod gate;
 mod glob;
 mod hours;
 mod models;
 mod rate;
 mod refusals;
+mod registry;
 mod team;
 
 pub use action::{Action, Actions, CategoryActions, read_actions};
 pub use concurrency::{Concurrency, Full, Slot};
+pub use gate::{Denied, Gate, Pass};
 pub use glob::Glob;
 pub use hours::{Closed, Hours, time_of_day};
-pub use models::{Aliases, ModelList};
-pub use rate::{Pace, RateLimiter, RetryAfter, Subject};
+pub use models::{Aliases, Choice, ModelList, NoModel};
+pub use rate::{Pace, RateLimiter, RetryAfter};
 pub use refusals::{ClientStatuses, RefusalStatuses, SettableRefusal};
+pub use registry::Subject;
 pub use team::{Limits, TeamPolicy};

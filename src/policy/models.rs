@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Glob;
+use super::{Glob, TeamPolicy};
 
 /// The models that a team may use: exact names and globs; all where the list is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,58 @@ impl Aliases {
     }
 }
 
+/// The models that a request may be tried with, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<'m> {
+    pub model: &'m str,
+    /// Whether the body names another one, so that it must be rewritten.
+    pub renamed: bool,
+    /// Tried in this order when the model's provider fails before its first byte.
+    pub fallbacks: Vec<&'m str>,
+}
+
+/// Why no model may be used. A disallowed one is refused, never quietly replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoModel<'m> {
+    #[error("the request names no model, and the team has no default")]
+    Unnamed,
+    /// The model that the request means, its alias resolved.
+    #[error("the team may not use the model")]
+    NotAllowed(&'m str),
+}
+
+impl TeamPolicy {
+    /// What a request for `asked` may use.
+    ///
+    /// # Errors
+    /// When it names none and there is no default, or the team may not use what it means.
+    pub fn choose<'m>(
+        &'m self,
+        aliases: &'m Aliases,
+        asked: Option<&'m str>,
+    ) -> Result<Choice<'m>, NoModel<'m>> {
+        let named = asked
+            .or(self.default_model.as_deref())
+            .ok_or(NoModel::Unnamed)?;
+        let model = aliases.resolve(named);
+        if !self.models.allows(model) {
+            return Err(NoModel::NotAllowed(model));
+        }
+        let others = self
+            .fallback_models
+            .iter()
+            .map(|name| aliases.resolve(name));
+        let fallbacks = others
+            .filter(|other| *other != model && self.models.allows(other))
+            .collect();
+        Ok(Choice {
+            model,
+            renamed: asked != Some(model),
+            fallbacks,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +133,38 @@ mod tests {
         );
         assert_eq!(aliases.resolve("a"), "b");
         assert_eq!(aliases.resolve("x"), "x");
+    }
+
+    #[test]
+    fn a_request_gets_what_it_means_or_a_no() {
+        let aliases = Aliases::new([("sonnet".to_owned(), "claude-sonnet-4-5".to_owned())].into());
+        let mut team = TeamPolicy {
+            models: ModelList::only(["claude-*"]),
+            ..TeamPolicy::default()
+        };
+        let choice = team.choose(&aliases, Some("sonnet")).unwrap();
+        assert_eq!((choice.model, choice.renamed), ("claude-sonnet-4-5", true));
+        assert!(
+            !team
+                .choose(&aliases, Some("claude-opus-4"))
+                .unwrap()
+                .renamed
+        );
+        assert_eq!(
+            team.choose(&aliases, Some("gpt-5")),
+            Err(NoModel::NotAllowed("gpt-5"))
+        );
+        assert_eq!(team.choose(&aliases, None), Err(NoModel::Unnamed));
+        team.default_model = Some("sonnet".to_owned());
+        team.fallback_models = ["sonnet", "gpt-5", "claude-haiku-4-5"]
+            .map(str::to_owned)
+            .to_vec();
+        let choice = team.choose(&aliases, None).unwrap();
+        assert_eq!((choice.model, choice.renamed), ("claude-sonnet-4-5", true));
+        assert_eq!(
+            choice.fallbacks,
+            ["claude-haiku-4-5"],
+            "neither itself nor what the team may not use"
+        );
     }
 }

@@ -3,28 +3,16 @@
 //! A limit of N per minute lets N pass at once and then one every 60/N seconds; a full minute of rest restores all N.
 //! So no minute sees more than twice the limit, and no long run more than the limit.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
-use crate::domain::{KeyId, Moment, Name};
+use super::concurrency::Concurrency;
+use super::registry::{Registry, Subject};
+use crate::domain::{Moment, Name};
 
 const MINUTE: i64 = 60_000_000_000;
-const SHARDS: usize = 16;
-
-/// Who or what a limit counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    Team(Name),
-    User { team: Name, user: Name },
-    Key(KeyId),
-    Provider(Name),
-}
 
 /// The limit is reached; after this long the next one passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,32 +103,31 @@ fn cost(units: u64, per_minute: NonZeroU32) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
-/// The paces of all subjects. They outlive a reload, so that changing a limit does not forgive what was taken.
-#[derive(Debug)]
+/// The counters of all subjects. They outlive a reload, so that changing a limit does not forgive what was taken.
+#[derive(Debug, Default)]
 pub struct RateLimiter {
-    hasher: RandomState,
-    shards: [RwLock<HashMap<Subject, Arc<Pace>>>; SHARDS],
-}
-
-impl Default for RateLimiter {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            shards: std::array::from_fn(|_| RwLock::default()),
-        }
-    }
+    requests: Registry<Pace>,
+    tokens: Registry<Pace>,
+    running: Registry<Concurrency>,
 }
 
 impl RateLimiter {
-    /// The pace of a subject: resolve it once, when a snapshot is built.
+    /// How fast a subject's requests come.
     #[must_use]
     pub fn pace(&self, subject: &Subject) -> Arc<Pace> {
-        let hash = self.hasher.hash_one(subject);
-        let shard = &self.shards[usize::try_from(hash % 16).unwrap_or(0)];
-        if let Some(pace) = shard.read().get(subject) {
-            return Arc::clone(pace);
-        }
-        Arc::clone(shard.write().entry(subject.clone()).or_default())
+        self.requests.of(subject)
+    }
+
+    /// How fast a subject uses tokens.
+    #[must_use]
+    pub fn token_pace(&self, subject: &Subject) -> Arc<Pace> {
+        self.tokens.of(subject)
+    }
+
+    /// The requests of a subject that run now.
+    #[must_use]
+    pub fn running(&self, subject: &Subject) -> Arc<Concurrency> {
+        self.running.of(subject)
     }
 
     /// Takes one request of a team.
@@ -155,22 +142,6 @@ impl RateLimiter {
     ) -> Result<(), RetryAfter> {
         self.pace(&Subject::Team(team.clone()))
             .take(per_minute, now)
-    }
-
-    /// Takes one of each, or of none.
-    ///
-    /// # Errors
-    /// The longest wait does not matter to a client that will ask again: the first one that refuses.
-    pub fn take_all(paces: &[(Arc<Pace>, NonZeroU32)], now: Moment) -> Result<(), RetryAfter> {
-        for (taken, (pace, per_minute)) in paces.iter().enumerate() {
-            if let Err(wait) = pace.take(*per_minute, now) {
-                paces[..taken]
-                    .iter()
-                    .for_each(|(earlier, limit)| earlier.give_back(*limit));
-                return Err(wait);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -209,18 +180,6 @@ mod tests {
         assert_eq!(pace.take(per(1), at(0)), Ok(()));
         assert_eq!(pace.take(per(1), at(30_000)).unwrap_err().seconds(), 30);
         assert_eq!(pace.take(per(1), at(60_000)), Ok(()));
-    }
-
-    #[test]
-    fn what_a_later_limit_refuses_costs_the_earlier_ones_nothing() {
-        let (wide, narrow) = (Arc::new(Pace::default()), Arc::new(Pace::default()));
-        let both = [(Arc::clone(&wide), per(2)), (Arc::clone(&narrow), per(1))];
-        assert_eq!(RateLimiter::take_all(&both, at(0)), Ok(()));
-        for _ in 0..10 {
-            assert!(RateLimiter::take_all(&both, at(0)).is_err());
-        }
-        assert_eq!(wide.take(per(2), at(0)), Ok(()));
-        assert!(wide.take(per(2), at(0)).is_err());
     }
 
     #[test]

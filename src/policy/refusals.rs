@@ -74,14 +74,42 @@ impl ClientStatuses {
     }
 }
 
+/// Clients that try again and again after 402 and 403, stop at 400, and show its text, as measured:
+/// Codex, and aider, which speaks through litellm or, to `OpenAI`'s API, through `OpenAI`'s own library.
+const RETRYING_CLIENTS: [&str; 3] = ["codex*", "litellm*", "OpenAI/Python*"];
+
 /// The status of every settable refusal, in general and by client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalStatuses {
     general: BTreeMap<SettableRefusal, u16>,
     clients: Vec<ClientStatuses>,
 }
 
+impl Default for RefusalStatuses {
+    fn default() -> Self {
+        Self {
+            general: BTreeMap::new(),
+            clients: Self::known_clients(),
+        }
+    }
+}
+
 impl RefusalStatuses {
+    /// What holds where the configuration names no client: each known client stops after one attempt.
+    #[must_use]
+    pub fn known_clients() -> Vec<ClientStatuses> {
+        let stopped = [
+            SettableRefusal::Budget,
+            SettableRefusal::Model,
+            SettableRefusal::Hours,
+        ];
+        let statuses: BTreeMap<_, _> = stopped.into_iter().map(|refusal| (refusal, 400)).collect();
+        RETRYING_CLIENTS
+            .iter()
+            .map(|agent| ClientStatuses::new(agent, statuses.clone()))
+            .collect()
+    }
+
     #[must_use]
     pub const fn new(
         general: BTreeMap<SettableRefusal, u16>,
@@ -130,9 +158,15 @@ mod tests {
             403
         );
         assert_eq!(table.status(SettableRefusal::Secret, None), 400);
+        let default = RefusalStatuses::default();
+        assert_eq!(default.status(SettableRefusal::Budget, None), 402);
         assert_eq!(
-            RefusalStatuses::default().status(SettableRefusal::Budget, None),
-            402
+            default.status(SettableRefusal::Budget, Some("OpenAI/Python 2.8.0")),
+            400
+        );
+        assert_eq!(
+            default.status(SettableRefusal::Rate, Some("codex_exec/0.162")),
+            429
         );
     }
 }
