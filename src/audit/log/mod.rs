@@ -7,6 +7,8 @@
 mod fold;
 mod frame;
 mod keeper;
+#[cfg(test)]
+mod kill;
 mod options;
 mod reader;
 mod recover;

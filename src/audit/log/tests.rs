@@ -42,7 +42,7 @@ fn requests(state: &Path) -> Vec<(Uuid, String)> {
     rows(state).0.into_iter().filter_map(decided).collect()
 }
 
-fn spent(balances: &Balances) -> u64 {
+pub fn spent(balances: &Balances) -> u64 {
     let (budget, period) = budget();
     balances.spent(&budget, period).nanos()
 }
