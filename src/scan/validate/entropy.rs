@@ -61,6 +61,23 @@ pub fn is_numbered(secret: &[u8], _: &[u8]) -> bool {
     secret.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
 }
 
+/// For a value that a name nearby vouches for: not a word, a path, or a name in code. A digit among letters, or capitals
+/// where no name has them.
+pub fn is_opaque(secret: &[u8], _: &[u8]) -> bool {
+    let digits = secret.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = secret
+        .iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let turns = secret
+        .windows(2)
+        .filter(|pair| kind(pair[0]) != kind(pair[1]))
+        .count();
+    let mixed = digits >= 2 && turns >= 3;
+    let cased = letters >= 12 && turns * 3 >= secret.len();
+    (mixed || cased) && digits < secret.len() && shannon(secret) >= 2.6
+}
+
 fn kind(byte: u8) -> u8 {
     match byte {
         b'0'..=b'9' => 0,

@@ -2,25 +2,34 @@
 
 use super::entropy::shannon;
 
-/// At least 48 characters of base64 that look random, headers such as `Proc-Type` and escapes such as `\n` left out.
+/// At least 56 characters in lines of base64 that look random. Words and names in code are shorter than such a line, and
+/// have no digits and capitals mixed; headers such as `Proc-Type` and escapes such as `\n` are left out.
 pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
     let body = after_header(secret);
-    let mut material = Vec::new();
-    let mut letters = body.iter().copied().peekable();
+    let mut material: Vec<u8> = Vec::new();
+    let mut line: Vec<u8> = Vec::new();
+    let mut letters = body.iter().copied().chain([b'\n']).peekable();
     while let Some(letter) = letters.next() {
-        match letter {
-            b'\\' => {
-                letters.next_if(|next| matches!(next, b'n' | b'r' | b't'));
-            }
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => material.push(letter),
-            // The end mark, or the armour's checksum.
-            b'-' if material.len() >= 48 => break,
-            _ => {}
+        if matches!(letter, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/') {
+            line.push(letter);
+            continue;
         }
+        if letter == b'\\' {
+            letters.next_if(|next| matches!(next, b'n' | b'r' | b't'));
+        }
+        if is_material(&line) {
+            material.append(&mut line);
+        }
+        line.clear();
     }
-    let mixed =
-        material.iter().any(u8::is_ascii_digit) && material.iter().any(u8::is_ascii_uppercase);
-    material.len() >= 48 && mixed && shannon(&material) >= 4.2
+    material.len() >= 56 && shannon(&material) >= 4.2
+}
+
+fn is_material(line: &[u8]) -> bool {
+    line.len() >= 20
+        && line.iter().any(u8::is_ascii_digit)
+        && line.iter().any(u8::is_ascii_uppercase)
+        && line.iter().any(u8::is_ascii_lowercase)
 }
 
 fn after_header(secret: &[u8]) -> &[u8] {

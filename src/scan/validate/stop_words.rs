@@ -23,19 +23,14 @@ const WORDS: &[&[u8]] = &[
     b"insert_",
     b"redacted",
     b"deadbeefdeadbeef",
-    b"1234567890",
-    b"0123456789",
-    b"abcdefghij",
+    b"1234567890123456",
     b"0000000000",
     b"dummy",
-    b"sample",
     b"notreal",
     b"not-real",
     b"not_real",
     b"fakekey",
     b"faketoken",
-    b"fake_",
-    b"fake-",
     b"_here",
     b"-here",
     b"todo_",
@@ -46,14 +41,36 @@ const WORDS: &[&[u8]] = &[
     b"{{",
     b"$(",
     b"%s",
-    b"-----",
     b"_____",
 ];
 
 /// False for a placeholder or a key printed in a vendor's documentation.
 pub fn is_no_example(secret: &[u8], _: &[u8]) -> bool {
     let small = secret.to_ascii_lowercase();
-    !WORDS.iter().any(|word| contains(&small, word)) && !has_run(&small) && !has_sequence(&small)
+    let run = small
+        .windows(8)
+        .any(|eight| eight.iter().all(|byte| *byte == eight[0]));
+    !WORDS.iter().any(|word| contains(&small, word)) && !run && !has_sequence(&small, 16)
+}
+
+/// Stricter, for what has no structure of its own: not made of letters or digits in their order (`1234567890abcdefgh`), and no
+/// word that says "this is a story" in it.
+pub fn is_no_sequence(secret: &[u8], context: &[u8]) -> bool {
+    const STORIES: [&[u8]; 8] = [
+        b"sample",
+        b"fake",
+        b"12345678",
+        b"abcdefgh",
+        b"test_",
+        b"test-",
+        b"my_",
+        b"secret_key",
+    ];
+    let small = secret.to_ascii_lowercase();
+    let run = small
+        .windows(5)
+        .any(|five| five.iter().all(|byte| *byte == five[0]));
+    is_no_example(secret, context) && !run && !STORIES.iter().any(|word| contains(&small, word))
 }
 
 /// What people write where a password goes and no password is.
@@ -125,12 +142,18 @@ pub fn is_password(secret: &[u8], context: &[u8]) -> bool {
     let call = contains(&small, b"(")
         || contains(&small, b"process.env")
         || contains(&small, b"os.environ");
+    // `host:8080,other` is no password but a port.
+    let port = small
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .is_some_and(|at| at > 0 && matches!(small[at], b',' | b'/'));
     let masked = small
         .iter()
         .all(|byte| matches!(byte, b'*' | b'x' | b'.' | b'-' | b'_'));
     !reference
         && !call
         && !masked
+        && !port
         && !NO_PASSWORDS.contains(&small.as_slice())
         && shannon(&small) >= 1.5
         && is_no_example(secret, context)
@@ -176,20 +199,14 @@ pub fn is_on_a_real_host(secret: &[u8], context: &[u8]) -> bool {
         && !name.ends_with(b".example")
 }
 
-/// Six of the same letter in a row.
-fn has_run(text: &[u8]) -> bool {
-    text.windows(6)
-        .any(|six| six.iter().all(|byte| *byte == six[0]))
-}
-
-/// Ten letters or digits that count up or down: `abcdefghij`, `9876543210`.
-fn has_sequence(text: &[u8]) -> bool {
-    let counts = |ten: &[u8], step: u8| {
-        ten.windows(2)
+/// So many letters or digits that count up or down: `abcdefgh`, `8765`.
+fn has_sequence(text: &[u8], length: usize) -> bool {
+    let counts = |part: &[u8], step: u8| {
+        part.windows(2)
             .all(|pair| pair[0].is_ascii_alphanumeric() && pair[1] == pair[0].wrapping_add(step))
     };
-    text.windows(10)
-        .any(|ten| counts(ten, 1) || counts(ten, 255))
+    text.windows(length)
+        .any(|part| counts(part, 1) || counts(part, 255))
 }
 
 pub(super) fn contains(text: &[u8], word: &[u8]) -> bool {
