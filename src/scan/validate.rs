@@ -58,6 +58,7 @@ const GENERAL: &[(&str, Check)] = &[
     ("opaque", entropy::is_opaque),
     ("stop_words", stop_words::is_no_example),
     ("no_sequence", stop_words::is_no_sequence),
+    ("no_digest", stop_words::is_no_digest),
     ("password", stop_words::is_password),
     ("url_host", stop_words::is_on_a_real_host),
     ("github_checksum", token_checksum::github),

@@ -24,22 +24,19 @@ pub fn is_random(secret: &[u8], _: &[u8]) -> bool {
     shannon(secret) >= 3.0
 }
 
-/// A made token, not a word, a name in code or a number: letters and digits both, and changing between them more often
-/// than `version2` or `2024-report` do.
-pub fn is_mixed(secret: &[u8], _: &[u8]) -> bool {
+/// A made token, not a word, a name in code or a number: letters and digits both, changing between them more often than
+/// `version2` or `2024-report` do; or, where chance gave it no digits, capital and small letters in no order.
+pub fn is_mixed(secret: &[u8], context: &[u8]) -> bool {
     let digits = secret.iter().filter(|byte| byte.is_ascii_digit()).count();
     let letters = secret
         .iter()
         .filter(|byte| byte.is_ascii_alphabetic())
         .count();
-    let changes = secret
-        .windows(2)
-        .filter(|pair| kind(pair[0]) != kind(pair[1]))
-        .count();
-    digits >= 2 && letters >= 2 && changes * 6 >= secret.len() && shannon(secret) >= 3.0
+    let numbered = digits >= 2 && letters >= 2 && turns(secret) * 6 >= secret.len();
+    (numbered || is_mixed_case(secret, context)) && shannon(secret) >= 3.0
 }
 
-/// Capital and small letters in no order: four of each, and neither a word nor `CamelCase`.
+/// Capital and small letters in no order: three of each, and neither a word nor `CamelCase`.
 pub fn is_mixed_case(secret: &[u8], _: &[u8]) -> bool {
     let upper = secret
         .iter()
@@ -49,11 +46,7 @@ pub fn is_mixed_case(secret: &[u8], _: &[u8]) -> bool {
         .iter()
         .filter(|byte| byte.is_ascii_lowercase())
         .count();
-    let turns = secret
-        .windows(2)
-        .filter(|pair| kind(pair[0]) != kind(pair[1]))
-        .count();
-    upper >= 4 && lower >= 4 && turns * 4 >= secret.len() && shannon(secret) >= 3.0
+    upper >= 3 && lower >= 3 && turns(secret) * 3 >= secret.len() && shannon(secret) >= 3.0
 }
 
 /// At least two digits: what a name for a token has not, and every token of the kind has.
@@ -69,13 +62,24 @@ pub fn is_opaque(secret: &[u8], _: &[u8]) -> bool {
         .iter()
         .filter(|byte| byte.is_ascii_alphabetic())
         .count();
-    let turns = secret
-        .windows(2)
-        .filter(|pair| kind(pair[0]) != kind(pair[1]))
-        .count();
+    let turns = turns(secret);
     let mixed = digits >= 2 && turns >= 3;
     let cased = letters >= 12 && turns * 3 >= secret.len();
     (mixed || cased) && digits < secret.len() && shannon(secret) >= 2.6
+}
+
+/// How often the text changes between digits, small letters and capitals; signs between them do not count.
+fn turns(text: &[u8]) -> usize {
+    let mut kinds = text
+        .iter()
+        .filter(|byte| byte.is_ascii_alphanumeric())
+        .map(|&byte| kind(byte));
+    let Some(mut last) = kinds.next() else {
+        return 0;
+    };
+    kinds
+        .filter(|&next| std::mem::replace(&mut last, next) != next)
+        .count()
 }
 
 fn kind(byte: u8) -> u8 {

@@ -73,6 +73,39 @@ pub fn is_no_sequence(secret: &[u8], context: &[u8]) -> bool {
     is_no_example(secret, context) && !run && !STORIES.iter().any(|word| contains(&small, word))
 }
 
+/// What stands before a digest, the name of a commit or a file's checksum, in small letters.
+const DIGESTS: &[&[u8]] = &[
+    b"sha1",
+    b"sha-1",
+    b"sha2",
+    b"sha5",
+    b"sha3",
+    b"md5",
+    b"commit",
+    b"tree ",
+    b"parent ",
+    b"merge:",
+    b"digest",
+    b"integrity",
+    b"checksum",
+    b"revision",
+    b"etag",
+    b"blob ",
+    b"index ",
+    b"fingerprint",
+    b"gitsha",
+    b"git_sha",
+    b"build-hash",
+    b"rev:",
+];
+
+/// False for hexadecimal digits or base64 that the text before calls a digest.
+pub fn is_no_digest(secret: &[u8], context: &[u8]) -> bool {
+    let at = memchr::memmem::find(context, secret).unwrap_or(0);
+    let before = context[at.saturating_sub(24)..at].to_ascii_lowercase();
+    !DIGESTS.iter().any(|word| contains(&before, word))
+}
+
 /// What people write where a password goes and no password is.
 const NO_PASSWORDS: &[&[u8]] = &[
     b"password",
