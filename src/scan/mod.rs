@@ -15,6 +15,8 @@ mod known;
 mod parse;
 mod report;
 mod rule;
+#[cfg(test)]
+mod rule_examples;
 mod scanner;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,10 @@ pub const RULES: &[RuleFile<'static>] = &[
         text: include_str!("../../../conf/rules/cloud.toml"),
     },
     RuleFile {
+        name: "context.toml",
+        text: include_str!("../../../conf/rules/context.toml"),
+    },
+    RuleFile {
         name: "keys.toml",
         text: include_str!("../../../conf/rules/keys.toml"),
     },
