@@ -6,6 +6,7 @@ pub mod caller;
 pub mod category;
 pub mod demand;
 pub mod ids;
+pub mod json;
 pub mod money;
 pub mod secret;
 pub mod time;

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod refusal;
 pub mod relay;
 pub mod respond;
+pub mod restore;
 pub mod upstream;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ pub mod json;
 pub mod meter;
 pub mod refusal;
 pub mod route;
+pub mod slots;
 pub mod sse;
 pub mod usage_chunk;
 

@@ -13,7 +13,9 @@ pub mod examples;
 mod finding;
 mod known;
 mod parse;
+pub mod redact;
 mod report;
+pub mod restore;
 mod rule;
 #[cfg(test)]
 mod rule_examples;
