@@ -17,11 +17,21 @@ const KEYWORD_REACH: usize = 512;
 /// Bytes on each side of the secret that a validator sees.
 const CONTEXT: usize = 64;
 
+/// What says that something is a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A rule, by its index in the set.
+    Rule(usize),
+    /// It is a known value.
+    Value,
+    /// It is a name that the team wants kept.
+    Entity,
+}
+
 /// A confirmed secret in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmed {
-    /// Index of the rule in the set.
-    pub rule: usize,
+    pub kind: Kind,
     /// The secret's bytes in the text.
     pub secret: Range<usize>,
 }
@@ -54,7 +64,7 @@ pub fn pattern(
         if accepts(rule, window, secret.clone()) {
             let secret = leaf_start + secret.start..leaf_start + secret.end;
             found.push(Confirmed {
-                rule: index,
+                kind: Kind::Rule(index),
                 secret,
             });
         }
@@ -90,7 +100,7 @@ pub fn keyword(
             let matched = window.get(whole).unwrap_or_default();
             if memchr(CUT, matched).is_none() && accepts(rule, window, secret.clone()) {
                 found.push(Confirmed {
-                    rule: index,
+                    kind: Kind::Rule(index),
                     secret,
                 });
             }

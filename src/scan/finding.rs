@@ -132,6 +132,17 @@ pub struct Report {
     pub decoded_bytes: u64,
 }
 
+impl Report {
+    /// The same findings, seen through a coding of the whole body: none has a place in the bytes as received.
+    pub(super) fn sealed(mut self, layer: Layer) -> Self {
+        for finding in &mut self.findings {
+            (finding.span, finding.near) = (None, None);
+            finding.place = Place::Sealed(layer);
+        }
+        self
+    }
+}
+
 /// Why a body could not be decoded as what it says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Undecodable {

@@ -1,6 +1,12 @@
 //! Values that must never leave, known beforehand: the gateway's own credentials, those of named files, names that a team
 //! wants kept. Held in memory only.
 
+use std::collections::HashMap;
+
+use super::confirm::{Confirmed, Kind};
+use super::engine::{BuildError, Engine, Memory, Wanted};
+use super::finding::Undecodable;
+use super::values::Values;
 use crate::domain::{Name, Secret};
 
 /// Shorter values would match by chance.
@@ -11,8 +17,8 @@ pub const SHORTEST_ENTITY: usize = 3;
 /// The values and names, collected before a scanner is built.
 #[derive(Clone, Default)]
 pub struct KnownValues {
-    pub(super) values: Vec<Secret<String>>,
-    pub(super) entities: Vec<(Name, String)>,
+    values: Vec<Secret<String>>,
+    entities: Vec<(Name, String)>,
 }
 
 impl KnownValues {
@@ -39,5 +45,142 @@ impl KnownValues {
             self.entities.push((team.clone(), entity.to_owned()));
         }
         long_enough
+    }
+}
+
+/// The same, ready to be looked for.
+pub struct Known {
+    values: Values,
+    teams: HashMap<Name, Entities>,
+}
+
+/// The names of one team.
+struct Entities {
+    engine: Engine,
+    names: Vec<String>,
+}
+
+impl Known {
+    pub fn build(known: KnownValues) -> Result<Self, BuildError> {
+        let values = known.values.iter().map(|value| value.expose().as_bytes());
+        let mut names: HashMap<Name, Vec<String>> = HashMap::new();
+        for (team, name) in known.entities {
+            names.entry(team).or_default().push(name);
+        }
+        let mut teams = HashMap::new();
+        for (team, names) in names {
+            let wanted: Vec<Wanted<'_>> = names.iter().enumerate().map(wanted).collect();
+            if let Some(engine) = Engine::build(&wanted)? {
+                teams.insert(team, Entities { engine, names });
+            }
+        }
+        Ok(Self {
+            values: Values::new(values),
+            teams,
+        })
+    }
+
+    /// The engines that a workspace must be ready for.
+    pub fn engines(&self) -> impl Iterator<Item = &Engine> {
+        self.teams.values().map(|team| &team.engine)
+    }
+
+    /// Adds the values, and the team's names, that a text holds.
+    pub fn find(
+        &self,
+        text: &[u8],
+        team: Option<&Name>,
+        memory: &mut Memory,
+        found: &mut Vec<Confirmed>,
+    ) -> Result<(), Undecodable> {
+        self.values.find(text, |secret| {
+            let kind = Kind::Value;
+            found.push(Confirmed { kind, secret });
+        });
+        let Some(entities) = team.and_then(|team| self.teams.get(team)) else {
+            return Ok(());
+        };
+        let outcome = entities.engine.find(text, memory);
+        for hit in memory.hits() {
+            let name = entities.names.get(hit.slot as usize);
+            let end = hit.first as usize;
+            if let Some(start) = name.and_then(|name| start_of(text, end, name)) {
+                let (kind, secret) = (Kind::Entity, start..end);
+                found.push(Confirmed { kind, secret });
+            }
+        }
+        outcome
+    }
+}
+
+/// A name as a pattern: whole words, any case, any white space.
+fn wanted((slot, name): (usize, &String)) -> Wanted<'static> {
+    let words: Vec<String> = name.split_whitespace().map(regex_syntax::escape).collect();
+    let is_word = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let edge = |byte: Option<u8>| if is_word(byte) { r"\b" } else { "" };
+    let (first, last) = (edge(name.bytes().next()), edge(name.bytes().last()));
+    Wanted {
+        slot,
+        pattern: format!("(?i){first}{}{last}", words.join(r"\s+")),
+        origin: None,
+    }
+}
+
+/// Where the name that ends at `end` starts.
+fn start_of(text: &[u8], end: usize, name: &str) -> Option<usize> {
+    let mut at = end;
+    for (index, word) in name.split_whitespace().rev().enumerate() {
+        let before = text.get(..at)?;
+        let blanks = before
+            .iter()
+            .rev()
+            .take_while(|b| b.is_ascii_whitespace() || **b == 0x0B);
+        let blanks = if index == 0 { 0 } else { blanks.count() };
+        let word_end = at - blanks;
+        at = word_end.checked_sub(word.len())?;
+        if !text
+            .get(at..word_end)?
+            .eq_ignore_ascii_case(word.as_bytes())
+        {
+            return None;
+        }
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, team: &str) -> Vec<String> {
+        let mut known = KnownValues::new();
+        assert!(known.add_entity(&Name::new("blue"), " Project Nimbus "));
+        assert!(known.add_entity(&Name::new("blue"), "C++Next"));
+        assert!(!known.add_entity(&Name::new("blue"), "ab"));
+        let known = Known::build(known).unwrap();
+        let mut memory = Memory::default();
+        for engine in known.engines() {
+            engine.prepare(&mut memory).unwrap();
+        }
+        let mut found = Vec::new();
+        let team = Name::new(team);
+        known
+            .find(text.as_bytes(), Some(&team), &mut memory, &mut found)
+            .unwrap();
+        found
+            .into_iter()
+            .map(|one| text[one.secret].to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn names_are_whole_words_in_any_case_and_only_for_their_team() {
+        assert_eq!(
+            find("the PROJECT\n nimbus, and", "blue"),
+            ["PROJECT\n nimbus"]
+        );
+        assert_eq!(find("project nimbuses", "blue"), Vec::<String>::new());
+        assert_eq!(find("in c++next!", "blue"), ["c++next"]);
+        assert_eq!(find("Project Nimbus", "red"), Vec::<String>::new());
     }
 }

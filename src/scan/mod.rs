@@ -24,6 +24,7 @@ mod scanner;
 mod tests;
 mod text;
 pub mod validate;
+mod values;
 
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};

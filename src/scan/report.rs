@@ -8,8 +8,7 @@ use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
 use super::decode::locate::{Locate, Target};
 use super::finding::{Finding, Fingerprint, Layer, Place};
-use super::rule::Rule;
-use super::scanner::Scanner;
+use super::scanner::{Label, Scanner};
 use super::text::Text;
 
 /// Findings before a new one that it is compared with.
@@ -17,7 +16,7 @@ const NEIGHBOURS: usize = 64;
 
 /// A secret on its way from the text that it was found in to the body.
 struct Trace<'a> {
-    rule: &'a Rule,
+    label: Label<'a>,
     fingerprint: Fingerprint,
     /// Bytes of the text that it has come to, finally of the body.
     ranges: Vec<Range<usize>>,
@@ -57,13 +56,13 @@ pub fn findings(scanner: &Scanner, format: Format, body: &[u8], texts: &[Text]) 
 fn start<'a>(scanner: &'a Scanner, text: &Text, traces: &mut Vec<Trace<'a>>) {
     for one in &text.confirmed {
         let secret = text.bytes.get(one.secret.clone());
-        let (Some(rule), Some(secret)) = (scanner.rules.rules.get(one.rule), secret) else {
+        let (Some(label), Some(secret)) = (scanner.label(one.kind), secret) else {
             continue;
         };
         let fingerprint = scanner.fingerprint(secret);
         if !scanner.rules.allowed.contains(&fingerprint) {
             traces.push(Trace {
-                rule,
+                label,
                 fingerprint,
                 ranges: vec![one.secret.clone()],
                 layers: Vec::new(),
@@ -126,7 +125,7 @@ fn choose(scanner: &Scanner, mut traces: Vec<Trace<'_>>) -> Vec<Finding> {
         let near = trace.near();
         (
             near.start,
-            trace.rule.family,
+            trace.label.family,
             Reverse(near.end),
             trace.layers.len(),
         )
@@ -153,7 +152,7 @@ impl Trace<'_> {
     fn covers(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.near(), other.near());
         let overlap = mine.start < theirs.end && theirs.start < mine.end;
-        let (mine, theirs) = (self.rule, other.rule);
+        let (mine, theirs) = (self.label, other.label);
         overlap && (mine.category == theirs.category || mine.family < theirs.family)
     }
 
@@ -161,8 +160,8 @@ impl Trace<'_> {
         let near = self.near();
         let sealed = self.layers.contains(&Layer::Base64);
         Finding {
-            rule: self.rule.id.clone(),
-            category: self.rule.category.clone(),
+            rule: self.label.id.clone(),
+            category: self.label.category.clone(),
             path: self.path,
             span: (!sealed).then(|| near.clone()),
             near: Some(near),

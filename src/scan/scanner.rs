@@ -3,25 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::confirm;
+use super::confirm::{self, Kind};
 use super::decode::INVISIBLE;
 use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
-use super::decode::pieces::{self, Digits, Piece};
+use super::decode::encoding;
+use super::decode::pieces::{self, Digits, Marks, Piece};
 use super::engine::{BuildError, Engine, Hit, Memory, Wanted};
-use super::finding::{Fingerprint, Report, Undecodable};
-use super::known::KnownValues;
+use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
+use super::known::{Known, KnownValues};
 use super::report;
-use super::rule::{Rule, RuleSet};
+use super::rule::{Family, Rule, RuleSet};
 use super::text::Text;
-use crate::domain::{Name, Secret};
+use crate::domain::{Category, Name, Secret};
 
 /// Bytes that a workspace keeps from one scan to the next; what a larger body needed is given back.
 const KEPT: usize = 8 << 20;
 
 /// Bytes of decoded pieces that even a small body may have, besides twice its own size.
 const SLACK: usize = 64 << 10;
+
+/// The type of a body that is scanned as it is.
+const RAW: &str = "application/octet-stream";
 
 /// Bounds of one scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct Scanner {
     quick: Option<Engine>,
     /// Patterns without a literal: a tenth as fast, and only there when such a family is on.
     slow: Option<Engine>,
+    known: Known,
+    labels: Labels,
     digits: Digits,
     key: Secret<[u8; 32]>,
     limits: Limits,
@@ -101,6 +107,7 @@ pub struct Workspace {
     memory: Memory,
     texts: Vec<Text>,
     blocks: Blocks,
+    marks: Marks,
     pieces: Vec<Piece>,
     /// Places that the matcher found to be coded.
     coded: Vec<(Coding, u32)>,
@@ -119,7 +126,6 @@ impl Scanner {
         fingerprint_key: &Secret<[u8; 32]>,
         limits: Limits,
     ) -> Result<Self, BuildError> {
-        drop(known);
         let (slots, quick, slow) = plan(&rules.rules);
         let quick = Engine::build(&quick)?;
         let slow = Engine::build(&slow)?;
@@ -127,6 +133,8 @@ impl Scanner {
             slots,
             quick,
             slow,
+            known: Known::build(known)?,
+            labels: Labels::new(),
             rules,
             digits: Digits::new(),
             key: fingerprint_key.clone(),
@@ -151,19 +159,41 @@ impl Scanner {
     /// Scans one body. `team` chooses whose entities are looked for. Never fails: what cannot be decoded is scanned as it
     /// is and said in the report.
     #[must_use]
-    pub fn scan(&self, workspace: &mut Workspace, body: Body<'_>, _team: Option<&Name>) -> Report {
+    pub fn scan(&self, workspace: &mut Workspace, body: Body<'_>, team: Option<&Name>) -> Report {
         if let Err(why) = self.prepare(workspace) {
             return Report {
                 undecodable: Some(why),
                 ..Report::default()
             };
         }
-        let (format, declared) = Format::of(body.content_type, body.bytes);
-        let stopped = self
-            .read(workspace, format, body.bytes)
-            .filter(|_| declared);
-        let depth = self.read_deeper(workspace, body.bytes.len());
-        let findings = report::findings(self, format, body.bytes, &workspace.texts);
+        let encodings = body.content_encoding.unwrap_or_default();
+        if encoding::is_identity(encodings) {
+            return self.scan_plain(workspace, body.bytes, body.content_type, team);
+        }
+        match encoding::unpack(encodings, body.bytes, &self.limits) {
+            Ok(unpacked) => self
+                .scan_plain(workspace, &unpacked, body.content_type, team)
+                .sealed(Layer::Compressed),
+            Err(why) => {
+                let raw = self.scan_plain(workspace, body.bytes, Some(RAW), team);
+                let undecodable = Some(why);
+                Report { undecodable, ..raw }
+            }
+        }
+    }
+
+    /// Scans a body that is not compressed.
+    fn scan_plain(
+        &self,
+        workspace: &mut Workspace,
+        body: &[u8],
+        content_type: Option<&str>,
+        team: Option<&Name>,
+    ) -> Report {
+        let (format, declared) = Format::of(content_type, body);
+        let stopped = self.read(workspace, format, body).filter(|_| declared);
+        let depth = self.read_deeper(workspace, body.len(), team);
+        let findings = report::findings(self, format, body, &workspace.texts);
         let decoded_bytes = workspace.texts.iter().map(|text| text.bytes.len() as u64);
         let report = Report {
             findings,
@@ -176,21 +206,39 @@ impl Scanner {
 
     /// Makes the first text of the body.
     fn read(&self, workspace: &mut Workspace, format: Format, body: &[u8]) -> Option<Undecodable> {
-        let Workspace { texts, blocks, .. } = workspace;
+        let Workspace {
+            texts,
+            blocks,
+            marks,
+            ..
+        } = workspace;
         blocks.clear();
+        marks.clear();
         texts.resize_with(self.limits.nesting + 1, Text::default);
         let first = texts.first_mut()?;
         first.clear();
         first.bytes.reserve(body.len() + 64);
-        body::append(format, body, self.limits.depth, &mut first.bytes, blocks)
+        body::append(
+            format,
+            body,
+            self.limits.depth,
+            &mut first.bytes,
+            blocks,
+            marks,
+        )
     }
 
     /// Matches the first text, makes the next of its coded pieces, and so on until nothing is coded any more.
-    fn read_deeper(&self, workspace: &mut Workspace, size: usize) -> Option<Undecodable> {
+    fn read_deeper(
+        &self,
+        workspace: &mut Workspace,
+        size: usize,
+        team: Option<&Name>,
+    ) -> Option<Undecodable> {
         let mut problem = workspace.blocks.overflow.then_some(Undecodable::TooLarge);
         let mut budget = size.saturating_mul(2).saturating_add(SLACK);
         for level in 0..=self.limits.nesting {
-            problem = problem.or(self.matches(workspace, level).err());
+            problem = problem.or(self.matches(workspace, level, team).err());
             self.find_pieces(workspace, level);
             let Workspace { texts, pieces, .. } = workspace;
             let (done, rest) = texts.split_at_mut(level + 1);
@@ -215,6 +263,7 @@ impl Scanner {
         let Workspace {
             texts,
             blocks,
+            marks,
             pieces,
             coded,
             ..
@@ -225,9 +274,12 @@ impl Scanner {
         };
         if level == 0 {
             pieces::joined(text, &blocks.joins, pieces);
+        } else {
+            marks.clear();
+            marks.read(text);
         }
-        pieces::escapes_and_folds(text, pieces);
-        self.digits.base64(text, pieces);
+        marks.pieces(text, pieces);
+        self.digits.base64(text, marks, pieces);
         for (coding, _) in CODED {
             let places = coded.iter().filter(|(found, _)| *found == coding);
             let places = places.map(|(_, end)| *end as usize - 1);
@@ -240,7 +292,12 @@ impl Scanner {
         if known.is_some_and(|known| Arc::ptr_eq(known, &self.identity)) {
             return Ok(());
         }
-        for engine in self.quick.iter().chain(&self.slow) {
+        for engine in self
+            .quick
+            .iter()
+            .chain(&self.slow)
+            .chain(self.known.engines())
+        {
             engine.prepare(&mut workspace.memory)?;
         }
         workspace.resume.resize(self.rules.rules.len(), 0);
@@ -249,7 +306,12 @@ impl Scanner {
     }
 
     /// Finds the secrets of one text.
-    fn matches(&self, workspace: &mut Workspace, level: usize) -> Result<(), Undecodable> {
+    fn matches(
+        &self,
+        workspace: &mut Workspace,
+        level: usize,
+        team: Option<&Name>,
+    ) -> Result<(), Undecodable> {
         let Workspace {
             memory,
             texts,
@@ -260,7 +322,10 @@ impl Scanner {
         let text = texts.get_mut(level).ok_or(Undecodable::Engine)?;
         coded.clear();
         resume.fill(0);
-        let mut outcome = Ok(());
+        let Text {
+            bytes, confirmed, ..
+        } = text;
+        let mut outcome = self.known.find(bytes, team, memory, confirmed);
         for engine in self.quick.iter().chain(&self.slow) {
             outcome = outcome.and(engine.find(&text.bytes, memory));
             for hit in memory.hits() {
@@ -299,9 +364,54 @@ impl Scanner {
         Fingerprint::of(&self.key, secret)
     }
 
+    /// What a finding of this kind is called.
+    pub(super) fn label(&self, kind: Kind) -> Option<Label<'_>> {
+        let (id, category) = match kind {
+            Kind::Rule(index) => {
+                let rule = self.rules.rules.get(index)?;
+                return Some(Label {
+                    id: &rule.id,
+                    category: &rule.category,
+                    family: rule.family,
+                });
+            }
+            Kind::Value => &self.labels.value,
+            Kind::Entity => &self.labels.entity,
+        };
+        Some(Label {
+            id,
+            category,
+            family: Family::Secrets,
+        })
+    }
+
     pub(super) const fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+/// What findings without a rule are called.
+struct Labels {
+    value: (RuleId, Category),
+    entity: (RuleId, Category),
+}
+
+impl Labels {
+    fn new() -> Self {
+        let label = |id, category| (RuleId::new(id), Category::new(category));
+        Self {
+            value: label("known-value", "known_value"),
+            entity: label("entity", "entity"),
+        }
+    }
+}
+
+/// What a finding is called.
+#[derive(Clone, Copy)]
+pub(super) struct Label<'a> {
+    pub id: &'a RuleId,
+    pub category: &'a Category,
+    pub family: Family,
 }
 
 impl Workspace {
@@ -310,6 +420,7 @@ impl Workspace {
             text.shrink(KEPT);
         }
         self.blocks.clear();
+        self.marks.shrink(KEPT);
         self.pieces.clear();
         if self.pieces.capacity() > KEPT / size_of::<Piece>() {
             self.pieces.shrink_to(0);

@@ -34,7 +34,21 @@ impl Escape {
 
 /// The JSON escape whose backslash is at `at`; `None` where JSON has no such escape. Half a surrogate pair reads as U+FFFD.
 pub fn json(text: &[u8], at: usize) -> Option<Escape> {
-    let byte = match text.get(at + 1)? {
+    match text.get(at + 1)? {
+        b'u' => unicode(text, at),
+        letter => Some(Escape::byte(short(*letter)?, 2)),
+    }
+}
+
+/// Whether a backslash before this may be an escape, as far as one byte tells.
+pub const fn is_letter(byte: u8) -> bool {
+    short(byte).is_some() || matches!(byte, b'u' | b'x' | b'\'' | b'`')
+}
+
+/// What a backslash and this letter stand for in JSON.
+#[inline]
+pub const fn short(letter: u8) -> Option<u8> {
+    Some(match letter {
         b'n' => b'\n',
         b'"' => b'"',
         b'\\' => b'\\',
@@ -43,10 +57,8 @@ pub fn json(text: &[u8], at: usize) -> Option<Escape> {
         b'/' => b'/',
         b'b' => 8,
         b'f' => 12,
-        b'u' => return unicode(text, at),
         _ => return None,
-    };
-    Some(Escape::byte(byte, 2))
+    })
 }
 
 /// `\uXXXX`, or a pair of them that makes one character.

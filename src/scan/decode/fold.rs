@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memmem, memrchr};
 
 use super::events::KEY_END;
 
@@ -17,12 +17,32 @@ const FAR: usize = 512;
 const LEAD: usize = 40;
 
 /// Characters of keys, tokens and addresses with credentials.
+#[inline]
 pub const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'_' | b'-' | b'+' | b'/' | b'=' | b'.' | b'~' | b':' | b'@' | b'%' | b'$' | b'!'
-        )
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0u8;
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'_' | b'-'
+                        | b'+'
+                        | b'/'
+                        | b'='
+                        | b'.'
+                        | b'~'
+                        | b':'
+                        | b'@'
+                        | b'%'
+                        | b'$'
+                        | b'!'
+                );
+            byte += 1;
+        }
+        table
+    };
+    TABLE[byte as usize]
 }
 
 /// The end of the line's own text before the break at `newline`: without a carriage return or a continuation mark.
@@ -40,19 +60,8 @@ pub fn before(text: &[u8], newline: usize) -> usize {
 /// The start of the next line's own text: after indentation, a line number, or the mark that this line starts with too.
 pub fn after(text: &[u8], newline: usize) -> usize {
     let mut at = newline + 1;
-    let line_start = text
-        .get(newline.saturating_sub(FAR)..newline)
-        .and_then(|line| line.iter().rposition(|b| *b == b'\n').map(|at| at + 1))
-        .map_or_else(
-            || newline.saturating_sub(FAR),
-            |at| newline.saturating_sub(FAR) + at,
-        );
-    let line = text.get(line_start..newline).unwrap_or_default();
     let mark = text.get(at).filter(|b| b"+->|#*".contains(b));
-    // The first line of a leaf stands after its key.
-    let key = memmem::find(line.get(..line.len().min(64)).unwrap_or_default(), KEY_END);
-    let own = key.and_then(|key| line.get(key + KEY_END.len()));
-    if mark.is_some() && (mark == line.first() || mark == own) {
+    if mark.is_some_and(|mark| starts_with_mark(text, newline, *mark)) {
         at += 1;
     }
     at = skip_blanks(text, at);
@@ -71,6 +80,16 @@ pub fn after(text: &[u8], newline: usize) -> usize {
     at
 }
 
+/// Whether the line that ends at `newline` starts with this mark, or does so after a key that stands before it.
+fn starts_with_mark(text: &[u8], newline: usize, mark: u8) -> bool {
+    let near = newline.saturating_sub(FAR);
+    let line = text.get(near..newline).unwrap_or_default();
+    let line = memrchr(b'\n', line).map_or(line, |at| line.get(at + 1..).unwrap_or_default());
+    let key = memmem::find(line.get(..line.len().min(64)).unwrap_or_default(), KEY_END);
+    let own = key.and_then(|key| line.get(key + KEY_END.len()));
+    line.first() == Some(&mark) || own == Some(&mark)
+}
+
 fn skip_blanks(text: &[u8], at: usize) -> usize {
     at + count(text, at, |b| b == b' ' || b == b'\t')
 }
@@ -80,39 +99,44 @@ fn count(text: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
     rest.iter().take(FAR).take_while(|b| is(**b)).count()
 }
 
+/// Whether a line may end here in the middle of a secret. Asked at every line break, so it looks at few bytes.
+#[inline]
+pub fn may_end(line: &[u8]) -> bool {
+    match line {
+        [.., a, b, c, d] if is_token(*d) => is_token(*a) && is_token(*b) && is_token(*c),
+        [.., _, _, b'\r' | b'\\'] => true,
+        _ => false,
+    }
+}
+
 /// The piece of text to read as one, if the line break at `newline` may stand inside a secret: what touches it on both
-/// sides looks like parts of one token.
+/// sides looks like parts of one token, with a digit or an `@` in it as all but the fewest secrets have.
 pub fn around(text: &[u8], newline: usize) -> Option<Range<usize>> {
     let end = before(text, newline);
-    let last = text.get(end.checked_sub(1)?)?;
-    if !is_token(*last) {
+    let (tail, telling) = token(text.get(..end)?.iter().rev());
+    if tail < SIDE {
         return None;
     }
     let start = after(text, newline);
-    if !is_token(*text.get(start)?) {
-        return None;
-    }
-    let back = text.get(end.saturating_sub(FAR)..end)?;
-    let tail = back.iter().rev().take_while(|b| is_token(**b)).count();
-    let head = count(text, start, is_token);
-    if tail < SIDE || head < SIDE || tail + head < BOTH {
+    let (head, also_telling) = token(text.get(start..)?.iter());
+    if head < SIDE || tail + head < BOTH || !(telling || also_telling) {
         return None;
     }
     let token_start = end - tail;
-    let both = text
-        .get(token_start..end)?
-        .iter()
-        .chain(text.get(start..start + head)?);
-    if !both.clone().any(|b| b.is_ascii_digit() || *b == b'@') {
-        return None;
-    }
     let lead = text.get(token_start.saturating_sub(LEAD)..token_start)?;
-    let line = lead
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1);
+    let line = memrchr(b'\n', lead).map_or(0, |at| at + 1);
     let lead = lead.len() - line;
     Some(token_start - lead..(start + head + 1).min(text.len()))
+}
+
+/// Length of the token that these bytes start with, and whether it could be a secret's.
+fn token<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, bool) {
+    let (mut length, mut telling) = (0, false);
+    for byte in bytes.take(FAR).take_while(|byte| is_token(**byte)) {
+        length += 1;
+        telling |= byte.is_ascii_digit() || *byte == b'@';
+    }
+    (length, telling)
 }
 
 /// Length of the invisible character that the text starts with; 0 if it starts with another.

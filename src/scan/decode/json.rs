@@ -1,7 +1,5 @@
 //! Walks a JSON text and hands out its strings, decoded, in order. Checks the grammar on the way, builds nothing.
 
-use memchr::memchr2;
-
 use super::escape;
 use super::events::{Events, Role};
 use crate::scan::finding::Undecodable;
@@ -223,25 +221,24 @@ fn string<E: Events>(text: &[u8], at: usize, role: Role, events: &mut E) -> Resu
     let mut at = at + 1;
     events.start(role, at);
     loop {
-        let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
-            let end = text.len();
-            events.plain(at.min(end)..end);
-            events.end(role, end);
-            return Err(Stop::bad(end));
-        };
-        let stop = at + found;
-        if found > 0 {
-            events.plain(at..stop);
+        let stop = events.plain_run(text, at);
+        match text.get(stop..) {
+            Some([b'"', ..]) => {
+                events.end(role, stop);
+                return Ok(stop + 1);
+            }
+            Some([b'\\', letter, ..]) if let Some(byte) = escape::short(*letter) => {
+                events.stands_for_byte(byte, stop);
+                at = stop + 2;
+            }
+            Some([b'\\', ..]) if let Some(one) = escape::json(text, stop) => {
+                at = stop + one.taken;
+                events.stands_for(one.text(), stop..at);
+            }
+            _ => {
+                events.end(role, stop);
+                return Err(Stop::bad(stop));
+            }
         }
-        if text.get(stop) == Some(&b'"') {
-            events.end(role, stop);
-            return Ok(stop + 1);
-        }
-        let Some(one) = escape::json(text, stop) else {
-            events.end(role, stop);
-            return Err(Stop::bad(stop));
-        };
-        events.stands_for(one.text(), stop..stop + one.taken);
-        at = stop + one.taken;
     }
 }

@@ -6,6 +6,7 @@
 pub mod blocks;
 pub mod body;
 pub mod coding;
+pub mod encoding;
 pub mod escape;
 pub mod events;
 mod fold;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use memchr::memchr2_iter;
 
 use super::coding::{Coding, base64_digit};
+use super::escape;
 use super::events::CUT;
 use super::fold;
 
@@ -32,9 +33,11 @@ const TRAIL: usize = 16;
 /// A piece begins and ends at white space, unless none is as near as this.
 const FAR: usize = 256;
 /// Coded places as near to each other as this are in one piece anyway.
-const NEAR: usize = 64;
+const NEAR: u32 = 64;
 /// Shortest run of base64 digits worth undoing: 18 bytes.
 const BASE64: usize = 24;
+/// Any such run has as many whole words of eight bytes, wherever they begin.
+const WORDS: u32 = 2;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
 /// Bytes at the ends of adjacent blocks that are read as one.
@@ -64,7 +67,7 @@ impl Cluster {
     fn add(&mut self, text: &[u8], at: usize, pieces: &mut Vec<Piece>) {
         if self.first == usize::MAX {
             self.first = at;
-        } else if at > self.last + NEAR && at > self.end(text) {
+        } else if at > self.last + NEAR as usize && at > self.end(text) {
             self.close(text, pieces);
             self.first = at;
         }
@@ -97,28 +100,113 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == CUT
 }
 
-/// Pieces in backslash escapes, and pieces that a line break cuts.
-pub fn escapes_and_folds(text: &[u8], pieces: &mut Vec<Piece>) {
-    let mut escapes = Cluster::new(Coding::Escapes);
-    let mut fold: Option<Range<usize>> = None;
-    for at in memchr2_iter(b'\\', b'\n', text) {
-        if text.get(at) == Some(&b'\\') {
-            escapes.add(text, at, pieces);
-            continue;
-        }
-        let Some(around) = fold::around(text, at) else {
-            continue;
-        };
-        match &mut fold {
-            Some(open) if around.start < open.end => open.end = around.end,
-            _ => {
-                pieces.extend(fold.take().map(|at| Piece::new(Coding::Folded, at)));
-                fold = Some(around);
-            }
+/// The bytes of a text that may tell of codings, gathered while it is made or in a pass over it.
+#[derive(Default)]
+pub struct Marks {
+    /// First and last of backslashes that are near each other.
+    escapes: Vec<(u32, u32)>,
+    /// Line breaks after what may be half a secret.
+    breaks: Vec<u32>,
+    /// Places in long runs of bytes that could all be digits of base64.
+    runs: Vec<u32>,
+    /// Words of eight bytes in a row, up to now, that could be digits.
+    words: u32,
+}
+
+impl Marks {
+    pub fn clear(&mut self) {
+        self.escapes.clear();
+        self.breaks.clear();
+        self.runs.clear();
+        self.words = 0;
+    }
+
+    /// Gives memory above `kept` bytes back.
+    pub fn shrink(&mut self, kept: usize) {
+        self.clear();
+        if self.capacity() * size_of::<u32>() > kept {
+            *self = Self::default();
         }
     }
-    escapes.close(text, pieces);
-    pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
+
+    fn capacity(&self) -> usize {
+        self.escapes.capacity() * 2 + self.breaks.capacity() + self.runs.capacity()
+    }
+
+    /// The next eight bytes of the text end before `end`.
+    #[inline]
+    pub fn word(&mut self, eight: u64, end: usize) {
+        // Most words have a space, a quote or a bracket, which are lower than any digit.
+        self.words = if has_low(eight) { 0 } else { self.words + 1 };
+        if self.words == WORDS {
+            self.runs.push(u32::try_from(end).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// The bytes that follow do not go on from the last word.
+    #[inline]
+    pub fn gap(&mut self) {
+        self.words = 0;
+    }
+
+    /// A backslash stands at `at`.
+    #[inline]
+    pub fn escape(&mut self, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        match self.escapes.last_mut() {
+            Some((_, last)) if at.wrapping_sub(*last) <= NEAR => *last = at,
+            _ => self.escapes.push((at, at)),
+        }
+    }
+
+    /// The text will go on with a line break.
+    #[inline]
+    pub fn line_break(&mut self, text: &[u8]) {
+        if fold::may_end(text) {
+            self.breaks
+                .push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Finds the marks of a text that is made already.
+    pub fn read(&mut self, text: &[u8]) {
+        for at in memchr2_iter(b'\\', b'\n', text) {
+            match text.split_at_checked(at) {
+                Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escape(at),
+                Some((before, [b'\n', ..])) => self.line_break(before),
+                _ => {}
+            }
+        }
+        self.gap();
+        for (index, eight) in text.as_chunks::<8>().0.iter().enumerate() {
+            self.word(u64::from_le_bytes(*eight), 8 * (index + 1));
+        }
+    }
+
+    /// Pieces in backslash escapes, and pieces that a line break cuts.
+    pub fn pieces(&self, text: &[u8], pieces: &mut Vec<Piece>) {
+        let mut cluster = Cluster::new(Coding::Escapes);
+        for &(first, last) in &self.escapes {
+            cluster.add(text, first as usize, pieces);
+            cluster.last = last as usize;
+        }
+        cluster.close(text, pieces);
+        let mut fold: Option<Range<usize>> = None;
+        let folds = self
+            .breaks
+            .iter()
+            .filter_map(|at| fold::around(text, *at as usize));
+        for around in folds {
+            match &mut fold {
+                Some(open) if around.start < open.end => open.end = around.end,
+                _ => {
+                    pieces.extend(fold.take().map(|at| Piece::new(Coding::Folded, at)));
+                    fold = Some(around);
+                }
+            }
+        }
+        pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
+    }
 }
 
 /// Pieces around places that the matcher found, in the order of the text.
@@ -179,120 +267,114 @@ fn near<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
         .count()
 }
 
-/// For each byte: may it stand in a run of base64?
-pub struct Digits([bool; 256]);
+/// For each byte its value as a digit of base64, or [`NO_DIGIT`].
+pub struct Digits([u8; 256]);
+
+const NO_DIGIT: u8 = 0xFF;
 
 impl Digits {
     pub fn new() -> Self {
-        let mut table = [false; 256];
+        let mut table = [NO_DIGIT; 256];
         for (byte, digit) in (0u8..=255).zip(&mut table) {
-            *digit = base64_digit(byte).is_some();
+            *digit = base64_digit(byte).unwrap_or(NO_DIGIT);
         }
         Self(table)
     }
 
-    fn has(&self, text: &[u8], at: usize) -> bool {
-        text.get(at).is_some_and(|byte| self.0[usize::from(*byte)])
+    #[inline]
+    const fn value(&self, byte: u8) -> u8 {
+        self.0[byte as usize]
+    }
+
+    const fn has(&self, byte: u8) -> bool {
+        self.value(byte) != NO_DIGIT
     }
 
     /// Pieces that are text in base64.
-    pub fn base64(&self, text: &[u8], pieces: &mut Vec<Piece>) {
-        let step = BASE64 / 2;
-        let (mut at, mut floor) = (0, 0);
-        while let Some(window) = text.get(at..at + step + 1) {
-            // Every run of 24 covers some such window whole; most windows of other text hold a byte that is no digit.
-            let run = [0, 12, 5, 8, 3].iter().all(|place| {
-                window
-                    .get(*place)
-                    .is_some_and(|byte| self.0[usize::from(*byte)])
-            });
-            if !run {
-                at += step;
+    pub fn base64(&self, text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
+        let mut floor = 0;
+        for &at in &marks.runs {
+            let at = at as usize;
+            let Some((before, after)) = text.split_at_checked(at) else {
+                continue;
+            };
+            if at <= floor || !before.last_chunk::<16>().is_some_and(|last| self.all(last)) {
                 continue;
             }
-            let mut start = at;
-            while start > floor && self.has(text, start - 1) {
-                start -= 1;
+            let before = before.get(floor..).unwrap_or_default().iter().rev();
+            let start = at - before.take_while(|byte| self.has(**byte)).count();
+            let run = text.get(start..).unwrap_or_default();
+            if !self.is_text(run) && !self.has_text(run) {
+                floor = at;
+                continue;
             }
-            let mut end = at;
-            while self.has(text, end) {
-                end += 1;
+            floor = at + after.iter().take_while(|byte| self.has(**byte)).count();
+            if floor - start >= BASE64 {
+                pieces.push(Piece::new(Coding::Base64, start..floor));
             }
-            if end - start >= BASE64
-                && let Some(start) = aligned(text, start, end)
-            {
-                pieces.push(Piece::new(Coding::Base64, start..end));
-            }
-            floor = end;
-            at = end.max(at + step);
         }
     }
-}
 
-/// Where in a run base64 begins that decodes to text: at its start, or after one of the first slashes or dashes, which
-/// might be a path's. `None` if nowhere.
-fn aligned(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    let run = text.get(start..end)?;
-    if decodes_to_text(run) {
-        return Some(start);
+    fn all(&self, bytes: &[u8; 16]) -> bool {
+        let together = bytes.iter().fold(0, |all, byte| all | self.value(*byte));
+        together & 0x80 == 0
     }
-    let breaks = run.iter().take(64).enumerate();
-    let inner = breaks
-        .filter(|(_, b)| matches!(b, b'/' | b'-' | b'_' | b'+'))
-        .map(|(at, _)| at + 1)
-        .take(4)
-        .filter(|at| run.len() - at >= BASE64)
-        .find(|at| run.get(*at..).is_some_and(decodes_to_text));
-    match inner {
-        Some(at) => Some(start + at),
-        None if run.len() >= BASE64_BLOB && !is_packed(run) => Some(start),
-        None => None,
-    }
-}
 
-/// Whether the first bytes that a run of base64 stands for are text.
-fn decodes_to_text(run: &[u8]) -> bool {
-    let mut head = [0u8; 24];
-    let filled = decode_head(run, &mut head);
-    let head = head.get(..filled).unwrap_or_default();
-    let shown = head
-        .iter()
-        .all(|b| *b >= b' ' && *b != 0x7F || matches!(b, b'\n' | b'\r' | b'\t'));
-    shown
-        && match std::str::from_utf8(head) {
+    /// Whether the first bytes that a run of base64 stands for are text.
+    fn is_text(&self, run: &[u8]) -> bool {
+        let mut head = [0u8; BASE64 / 4 * 3];
+        let mut filled = 0;
+        for (four, three) in run.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
+            let bytes = self.three(four);
+            let shown = |b: &u8| *b >= b' ' && *b != 0x7F || matches!(b, b'\n' | b'\r' | b'\t');
+            if !bytes.iter().all(shown) {
+                return false;
+            }
+            three.copy_from_slice(&bytes);
+            filled += 3;
+        }
+        match std::str::from_utf8(head.get(..filled).unwrap_or_default()) {
             Ok(_) => true,
             // The head may cut the last character.
             Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
         }
-}
-
-fn decode_head(run: &[u8], head: &mut [u8; 24]) -> usize {
-    let mut filled = 0;
-    for (four, three) in run.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
-        let digits = four.iter().filter_map(|byte| base64_digit(*byte));
-        let bits = digits.fold(0u32, |bits, digit| bits << 6 | u32::from(digit));
-        let [_, first, second, third] = bits.to_be_bytes();
-        three.copy_from_slice(&[first, second, third]);
-        filled += 3;
     }
-    filled
+
+    /// Whether the beginning of a long run stands for bytes of which many are text, as in programs and documents; what is
+    /// compressed or encrypted has no text to find.
+    fn has_text(&self, run: &[u8]) -> bool {
+        let Some(head) = run.get(..BASE64_BLOB) else {
+            return false;
+        };
+        if !head
+            .iter()
+            .rev()
+            .step_by(16)
+            .chain(head)
+            .all(|byte| self.has(*byte))
+        {
+            return false;
+        }
+        let bytes = head.chunks_exact(4).flat_map(|four| self.three(four));
+        let shown = bytes.filter(|b| (b' '..0x7F).contains(b) || matches!(b, 0 | b'\n' | b'\t'));
+        shown.count() * 4 >= head.len() / 4 * 3 * 2
+    }
+
+    /// The three bytes that four digits stand for.
+    fn three(&self, four: &[u8]) -> [u8; 3] {
+        let bits = four
+            .iter()
+            .fold(0u32, |bits, byte| bits << 6 | u32::from(self.value(*byte)));
+        let [_, first, second, third] = bits.to_be_bytes();
+        [first, second, third]
+    }
 }
 
-/// Images, archives and the like: compressed, so that no text stands in them.
-fn is_packed(run: &[u8]) -> bool {
-    let mut head = [0u8; 24];
-    decode_head(run, &mut head);
-    let magic: [&[u8]; 8] = [
-        b"\x89PNG",
-        b"\xFF\xD8\xFF",
-        b"GIF8",
-        b"RIFF",
-        b"PK\x03\x04",
-        b"\x1F\x8B",
-        b"\x28\xB5\x2F\xFD",
-        b"wOF2",
-    ];
-    magic.iter().any(|magic| head.starts_with(magic))
+/// Whether one of eight bytes is lower than any digit of base64.
+const fn has_low(eight: u64) -> bool {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    eight.wrapping_sub(ONES * b'+' as u64) & !eight & HIGH != 0
 }
 
 #[cfg(test)]
@@ -305,11 +387,17 @@ mod tests {
         pieces.into_iter().map(|piece| &text[piece.at]).collect()
     }
 
+    fn base64(text: &[u8], out: &mut Vec<Piece>) {
+        let mut marks = Marks::default();
+        marks.read(text);
+        Digits::new().base64(text, &marks, out);
+    }
+
     #[test]
     fn runs_of_base64_are_found_wherever_they_begin() {
         for lead in 0..40 {
             let text = format!("{} IyBmaWxlCmhlbGxvIHdvcmxkCg==,", "x.".repeat(lead));
-            let found = pieces(&text, |text, out| Digits::new().base64(text, out));
+            let found = pieces(&text, base64);
             assert_eq!(found, ["IyBmaWxlCmhlbGxvIHdvcmxkCg"], "{lead}");
         }
     }
@@ -318,17 +406,18 @@ mod tests {
     fn hashes_and_long_names_are_not_base64() {
         let text =
             "0123456789abcdef0123456789abcdef01234567 src/some/very_long/path_name-that/goes/on.rs";
-        assert_eq!(
-            pieces(text, |text, out| Digits::new().base64(text, out)),
-            Vec::<&str>::new()
-        );
+        assert_eq!(pieces(text, base64), Vec::<&str>::new());
     }
 
     #[test]
     fn near_escapes_are_one_piece_and_far_ones_two() {
         let gap = "word ".repeat(100);
         let text = format!(r"one\ntwo\nthree {gap} four\nfive");
-        let found = pieces(&text, escapes_and_folds);
+        let found = pieces(&text, |text, out| {
+            let mut marks = Marks::default();
+            marks.read(text);
+            marks.pieces(text, out);
+        });
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with(r"one\ntwo\nthree"));
         assert!(found[1].ends_with(r"four\nfive"));

@@ -1,0 +1,212 @@
+//! Finds any of many exact values in a text without reading all of it.
+//!
+//! A value of at least 24 bytes covers eight bytes at some multiple of sixteen, wherever it stands: so only those of the
+//! text are looked up, and of each value the first sixteen runs of eight are kept. Shorter values need closer looks.
+
+use std::ops::Range;
+
+/// How values of some length are looked for.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// Bytes of the shortest value.
+    shortest: usize,
+    /// Bytes looked up at once.
+    gram: usize,
+    /// Bytes from one look to the next: at most `shortest - gram + 1`.
+    step: usize,
+}
+
+const PLANS: [Plan; 3] = [
+    Plan {
+        shortest: 24,
+        gram: 8,
+        step: 16,
+    },
+    Plan {
+        shortest: 12,
+        gram: 8,
+        step: 5,
+    },
+    Plan {
+        shortest: 8,
+        gram: 4,
+        step: 5,
+    },
+];
+/// Bits of the first filter for each kept run.
+const BITS: usize = 16;
+const LARGEST_FILTER: usize = 1 << 25;
+const SMALLEST_FILTER: usize = 1 << 13;
+
+/// Many exact values.
+pub struct Values {
+    classes: Vec<Class>,
+}
+
+struct Class {
+    plan: Plan,
+    values: Vec<Box<[u8]>>,
+    /// One bit for each hash that may be there; a power of two of them.
+    filter: Vec<u64>,
+    shift: u32,
+    /// Hash of a run, which value's, and where in it; sorted.
+    runs: Vec<(u32, u32, u8)>,
+}
+
+impl Values {
+    pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut sorted: [Vec<Box<[u8]>>; PLANS.len()] = Default::default();
+        for value in values {
+            let plan = PLANS.iter().position(|plan| value.len() >= plan.shortest);
+            if let Some(class) = plan.and_then(|plan| sorted.get_mut(plan)) {
+                class.push(value.into());
+            }
+        }
+        let classes = PLANS.into_iter().zip(sorted);
+        let classes = classes.filter(|(_, values)| !values.is_empty());
+        Self {
+            classes: classes
+                .map(|(plan, values)| Class::new(plan, values))
+                .collect(),
+        }
+    }
+
+    /// Calls `found` with the place of every value in the text.
+    pub fn find(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
+        for class in &self.classes {
+            class.find(text, &mut found);
+        }
+    }
+}
+
+impl Class {
+    fn new(plan: Plan, mut values: Vec<Box<[u8]>>) -> Self {
+        values.sort_unstable();
+        values.dedup();
+        let bits = (values.len() * plan.step * BITS).next_power_of_two();
+        let bits = bits.clamp(SMALLEST_FILTER, LARGEST_FILTER);
+        let mut class = Self {
+            plan,
+            filter: vec![0; bits / 64],
+            shift: 64 - bits.trailing_zeros(),
+            runs: Vec::with_capacity(values.len() * plan.step),
+            values: Vec::new(),
+        };
+        for (index, value) in values.iter().enumerate() {
+            for (offset, run) in (0u8..).zip(value.windows(plan.gram).take(plan.step)) {
+                let hash = plan.hash(run);
+                let (word, bit) = class.place(hash);
+                if let Some(word) = class.filter.get_mut(word) {
+                    *word |= bit;
+                }
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                class.runs.push((short(hash), index, offset));
+            }
+        }
+        class.runs.sort_unstable();
+        class.values = values;
+        class
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let bit = usize::try_from(hash >> self.shift).unwrap_or(0);
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    fn find(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
+        let mut end = 0;
+        for at in (0..text.len()).step_by(self.plan.step) {
+            let Some(run) = text.get(at..at + self.plan.gram) else {
+                return;
+            };
+            let hash = self.plan.hash(run);
+            let (word, bit) = self.place(hash);
+            if self.filter.get(word).is_some_and(|word| word & bit != 0)
+                && at >= end
+                && let Some(place) = self.look(text, at, hash)
+            {
+                end = place.end;
+                found(place);
+            }
+        }
+    }
+
+    /// The longest value that stands over the run at `at`.
+    #[cold]
+    fn look(&self, text: &[u8], at: usize, hash: u64) -> Option<Range<usize>> {
+        let hash = short(hash);
+        let first = self.runs.partition_point(|(other, ..)| *other < hash);
+        let same = self.runs.get(first..)?.iter();
+        let same = same.take_while(|(other, ..)| *other == hash);
+        same.filter_map(|(_, value, offset)| {
+            let start = at.checked_sub(usize::from(*offset))?;
+            let value = self.values.get(*value as usize)?;
+            let place = start..start + value.len();
+            (text.get(place.clone())? == &**value).then_some(place)
+        })
+        .max_by_key(Range::len)
+    }
+}
+
+impl Plan {
+    #[inline]
+    fn hash(&self, run: &[u8]) -> u64 {
+        // Fibonacci hashing; the filter takes the highest bits.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let number = match (run.first_chunk::<8>(), run.first_chunk::<4>()) {
+            (Some(eight), _) if self.gram == 8 => u64::from_le_bytes(*eight),
+            (_, Some(four)) => u64::from(u32::from_le_bytes(*four)),
+            _ => 0,
+        };
+        (number ^ number >> 29).wrapping_mul(SPREAD)
+    }
+}
+
+/// The part of a hash that is kept.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is what is wanted"
+)]
+const fn short(hash: u64) -> u32 {
+    (hash >> 16) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_found_wherever_it_stands() {
+        let letters = |length: usize| (0..length).map(move |at| at * length % 26);
+        let all: Vec<String> = (8..60)
+            .map(|length| {
+                letters(length)
+                    .map(|at| char::from(b"abcdefghijklmnopqrstuvwxyz"[at]))
+                    .collect()
+            })
+            .collect();
+        let values = Values::new(all.iter().map(String::as_bytes));
+        for value in &all {
+            for lead in 0..40 {
+                let text = format!("{}{value}-rest of the text", "~".repeat(lead));
+                let mut found = Vec::new();
+                values.find(text.as_bytes(), |place| found.push(place));
+                assert!(
+                    found.contains(&(lead..lead + value.len())),
+                    "{value} at {lead}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_found() {
+        let values = Values::new([b"correct horse battery staple".as_slice()].into_iter());
+        values.find(
+            "correct horse battery stable, correct horse".as_bytes(),
+            |_| panic!("found"),
+        );
+        Values::new([].into_iter()).find(b"anything", |_| panic!("found"));
+    }
+}
