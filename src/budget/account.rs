@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use super::alerts::EventQueue;
 use super::balances::Balances;
 use super::lease::{Ask, Fleet, FleetView, Reply, World};
-use super::period::{Amendment, Cause, Lane, Opening, Period};
+use super::period::{Lane, Opening, Period};
 use super::spec::{BudgetId, BudgetSpec, Scope};
+use super::terms::{Amendment, Cause};
 use super::window::{Span, Window};
 use crate::domain::{Moment, Usd};
 
@@ -165,6 +166,11 @@ impl Account {
         Ok(amendment)
     }
 
+    /// The most that would be admitted now; `None` where any amount would.
+    pub(super) fn room(&self, now: Moment) -> Option<Usd> {
+        self.active(now).period.room()
+    }
+
     /// Puts what was spent in each period with counters into `balances`.
     pub(super) fn fold_into(&self, balances: &mut Balances) {
         for active in self.periods().values() {
@@ -199,6 +205,15 @@ impl Account {
         for active in self.periods().values() {
             active.period.add_to(view);
         }
+    }
+
+    /// Whether nobody but its keeper holds this account, and nothing is reserved or unreported in it.
+    pub(super) fn is_unused(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
+            && self
+                .periods()
+                .values()
+                .all(|active| active.period.is_idle())
     }
 
     pub(super) fn is_closed(&self) -> bool {

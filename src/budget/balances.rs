@@ -1,9 +1,13 @@
 //! What each budget had spent in each of its periods: how a ledger is opened, and what the journal folds to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::spec::BudgetId;
 use crate::domain::{Moment, Usd};
+
+/// How long before the newest month of any session one is remembered: its own month, and the one before.
+const SESSIONS_KEPT: Duration = Duration::from_hours(32 * 24);
 
 /// Spent amounts by budget and start of period. Sums stop at [`Usd::MAX`] and never wrap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,13 +83,27 @@ impl Balances {
         self.spent.is_empty()
     }
 
-    /// Forgets all but the newest [`Balances::PERIODS`] periods of each budget.
+    /// Forgets all but the newest [`Balances::PERIODS`] periods of each budget, and sessions of months before the last two:
+    /// there is no end of sessions.
     pub fn prune(&mut self) {
-        for periods in self.spent.values_mut() {
+        let session = |id: &BudgetId| id.as_str().starts_with("session/");
+        let newest = self
+            .spent
+            .iter()
+            .filter(|(id, _)| session(id))
+            .filter_map(|(_, periods)| periods.keys().next_back().copied())
+            .max();
+        self.spent.retain(|id, periods| {
+            if session(id) {
+                periods.retain(|start, _| {
+                    newest.is_none_or(|newest| newest.since(*start) <= SESSIONS_KEPT)
+                });
+            }
             while periods.len() > Self::PERIODS {
                 periods.pop_first();
             }
-        }
+            !periods.is_empty()
+        });
     }
 }
 

@@ -8,13 +8,17 @@ use super::account::{Account, BudgetView, CapReached, Shared};
 use super::alerts::{Event, EventQueue};
 use super::balances::Balances;
 use super::lease::{Ask, Fleet, FleetOptions, FleetView, Reply, StoreNews};
-use super::period::Amendment;
 use super::reservation::Reservation;
-use super::spec::{BudgetId, BudgetSpec};
-use crate::domain::{Moment, Usd};
+use super::sessions::Sessions;
+use super::spec::{BudgetId, BudgetSpec, SessionId};
+use super::terms::Amendment;
+use crate::domain::{KeyId, Moment, Usd};
 
 /// Shards of a budget that many callers share: cores beyond this many meet on a cache line.
 const SHARDS: usize = 16;
+
+/// Sessions with an account of their own.
+const SESSIONS: usize = 16_384;
 
 /// An operator's correction of what a budget has spent in the current period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub enum AmendError {
 #[derive(Debug)]
 pub struct Ledger {
     accounts: Mutex<BTreeMap<BudgetId, Arc<Account>>>,
+    sessions: Sessions,
     shared: Arc<Shared>,
 }
 
@@ -65,6 +70,7 @@ impl Ledger {
     fn with(opening: Balances, before_boot: Balances, fleet: Option<Arc<Fleet>>) -> Self {
         Self {
             accounts: Mutex::default(),
+            sessions: Sessions::new(SESSIONS),
             shared: Arc::new(Shared {
                 balances: Mutex::new(opening),
                 events: Arc::new(EventQueue::default()),
@@ -98,6 +104,32 @@ impl Ledger {
         now: Moment,
     ) -> Result<Reservation, CapReached> {
         Reservation::take(accounts, this_thread(), amount, now)
+    }
+
+    /// The account of one session of a key. The number of sessions is bounded; those beyond it share an account per key.
+    pub fn session(
+        &self,
+        key: &KeyId,
+        session: SessionId,
+        limit: Usd,
+        now: Moment,
+    ) -> Arc<Account> {
+        self.sessions
+            .account(key, session, limit, now, &self.shared)
+    }
+
+    /// How many sessions have an account of their own.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The most that [`Ledger::reserve`] would admit on these accounts now; `None` where any amount would. A moment later
+    /// it may be less.
+    pub fn room(&self, accounts: &[Arc<Account>], now: Moment) -> Option<Usd> {
+        accounts
+            .iter()
+            .filter_map(|account| account.room(now))
+            .min()
     }
 
     /// Raises the cap of one budget for the period of `now`; returns all that was granted in it.
@@ -170,7 +202,8 @@ impl Ledger {
 
     /// The account of a known budget.
     pub fn find(&self, id: &BudgetId) -> Option<Arc<Account>> {
-        self.accounts().get(id).cloned()
+        let known = self.accounts().get(id).cloned();
+        known.or_else(|| self.sessions.find(id))
     }
 
     /// How every budget stands, by id.
@@ -259,7 +292,9 @@ impl Ledger {
     }
 
     fn all(&self) -> Vec<Arc<Account>> {
-        self.accounts().values().cloned().collect()
+        let mut all: Vec<_> = self.accounts().values().cloned().collect();
+        all.extend(self.sessions.all());
+        all
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<BudgetId, Arc<Account>>> {

@@ -12,8 +12,10 @@ mod ledger;
 mod period;
 mod pool;
 mod reservation;
+mod sessions;
 mod spec;
 mod sync;
+mod terms;
 mod window;
 
 pub use account::{Account, BudgetView, CapReached};
@@ -23,11 +25,11 @@ pub use lease::{
     Answer, Ask, Boot, FleetOptions, FleetView, Micros, Purpose, Reply, Status, StoreNews,
 };
 pub use ledger::{Adjustment, AmendError, Ledger};
-pub use period::{Amendment, Cause};
 pub use reservation::{Reservation, Settled};
 pub use spec::{
     AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId, read_on_store_loss,
 };
+pub use terms::{Amendment, Cause};
 pub use window::{Span, UnknownZone, Window, Zone};
 
 #[cfg(test)]

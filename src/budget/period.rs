@@ -3,49 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::alerts::{Event, EventKind, EventQueue, Thresholds};
+use super::alerts::{Event, EventKind, EventQueue};
 use super::lease::{self, Ask, Fleet, FleetView, Lease, Reply, World};
 use super::pool::{Pool, Taken};
-use super::spec::{AtCap, BudgetId, BudgetSpec, OnStoreLoss};
+use super::spec::{AtCap, BudgetId, BudgetSpec};
+use super::terms::{Amendment, Cause, Terms};
 use super::window::Span;
 use crate::domain::{Moment, Usd};
-
-/// What an operator changed for one period: totals, so that saying them twice changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amendment {
-    /// Raises the cap of this period.
-    pub granted: Usd,
-    /// Spending that the ledger had not seen.
-    pub charged: Usd,
-    /// Spending that the ledger should not have counted.
-    pub credited: Usd,
-}
-
-/// Why a budget refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The request does not fit under the cap.
-    Cap,
-    /// The cap may have room, but this node's lease has none yet: more is being fetched.
-    Lease,
-    /// The cap may have room, but this node's lease has none, and the store does not answer.
-    StoreAway,
-}
-
-#[derive(Debug)]
-struct Terms {
-    limit: Usd,
-    at_cap: AtCap,
-    on_store_loss: OnStoreLoss,
-    alert_at: Vec<u8>,
-    amendment: Amendment,
-    /// Which change of the cap this is; the fleet follows the largest.
-    version: u64,
-    /// Whether the cap changed without a version of its own, and so takes the time as one.
-    unversioned: bool,
-    /// Reported by this node itself; in a fleet the store chooses who reports.
-    thresholds: Thresholds,
-}
 
 /// The counters of one budget in one period.
 #[derive(Debug)]
@@ -113,25 +77,12 @@ impl Period {
     ) -> Self {
         let spent = opening.own.saturating_add(opening.carried);
         let base = opening.before_boot.saturating_add(opening.carried);
-        let thresholds = match fleet {
-            None => Thresholds::ahead_of(spent, spec.limit, &spec.alert_at),
-            Some(_) => Thresholds::default(),
-        };
         let period = Self {
             id: spec.id.clone(),
             span,
             pool: Pool::new(shards, 0, spent.nanos()),
             carried: opening.carried,
-            terms: Mutex::new(Terms {
-                limit: spec.limit,
-                at_cap: spec.at_cap,
-                on_store_loss: spec.on_store_loss,
-                alert_at: spec.alert_at.clone(),
-                amendment: Amendment::default(),
-                version: spec.revision,
-                unversioned: spec.revision == 0,
-                thresholds,
-            }),
+            terms: Mutex::new(Terms::new(spec, fleet.is_none(), spent)),
             leased: fleet.map(|fleet| Leased {
                 fleet,
                 lease: Mutex::new(Lease::new(base.nanos())),
@@ -182,27 +133,16 @@ impl Period {
 
     /// Follows a changed limit or behaviour.
     pub fn follow(&self, spec: &BudgetSpec) {
-        let mut terms = self.terms();
-        if spec.revision > terms.version {
-            terms.version = spec.revision;
-        } else if spec.limit != terms.limit {
-            terms.unversioned = true;
-        }
-        terms.limit = spec.limit;
-        terms.at_cap = spec.at_cap;
-        terms.on_store_loss = spec.on_store_loss;
-        terms.alert_at.clone_from(&spec.alert_at);
-        drop(terms);
+        self.terms().follow(spec);
         self.refit();
     }
 
     /// Puts an operator's totals in place of the former ones.
     pub fn amend(&self, amendment: Amendment) {
-        let mut terms = self.terms();
-        terms.amendment = amendment;
-        terms.unversioned = true;
-        drop(terms);
-        self.refit();
+        let changed = self.terms().amend(amendment);
+        if changed {
+            self.refit();
+        }
     }
 
     pub fn amendment(&self) -> Amendment {
@@ -291,6 +231,12 @@ impl Period {
             held,
             left: fleet.cap.left_after(fleet.used).saturating_add(here),
         }
+    }
+
+    /// The most that would be admitted now; `None` where any amount would.
+    pub fn room(&self) -> Option<Usd> {
+        let hard = self.terms().at_cap == AtCap::Block;
+        hard.then(|| Usd::from_nanos(self.pool.standing().free))
     }
 
     /// Spent here and charged to this very period: what the journal folds to.
@@ -416,39 +362,5 @@ impl Period {
 impl Leased {
     fn lease(&self) -> MutexGuard<'_, Lease> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Terms {
-    /// Gives a change without a version the time as one, so that the fleet follows the latest.
-    fn date(&mut self, now: Moment) {
-        if std::mem::take(&mut self.unversioned) {
-            let time = u64::try_from(now.micros()).unwrap_or(0);
-            self.version = time.max(self.version.saturating_add(1));
-        }
-    }
-
-    /// What may be spent in all. A credit raises it instead of lowering what is spent, so that spending only grows.
-    fn cap(&self) -> Usd {
-        self.shown_limit()
-            .saturating_add(self.amendment.credited)
-            .left_after(self.amendment.charged)
-    }
-
-    fn allowance(&self) -> u64 {
-        match self.at_cap {
-            AtCap::Alert => u64::MAX,
-            AtCap::Block => self.cap().nanos(),
-        }
-    }
-
-    fn shown_limit(&self) -> Usd {
-        self.limit.saturating_add(self.amendment.granted)
-    }
-
-    fn shown_spent(&self, spent: Usd) -> Usd {
-        spent
-            .saturating_add(self.amendment.charged)
-            .left_after(self.amendment.credited)
     }
 }

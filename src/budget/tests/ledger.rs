@@ -271,3 +271,24 @@ fn operators_grant_and_adjust_for_this_window() {
         Err(AmendError::TooLarge)
     );
 }
+
+#[test]
+fn a_warm_reservation_allocates_nothing() {
+    let ledger = Ledger::new(Balances::new());
+    let accounts = [
+        ledger.account(&team("10.00")),
+        ledger.account(&user("10.00")),
+    ];
+    let admit = || {
+        let held = ledger.reserve(&accounts, usd("0.01"), NOON).unwrap();
+        held.settle(usd("0.005"));
+    };
+    admit();
+    let counted = allocation_counter::measure(|| {
+        let (quote, cost) = (Usd::from_nanos(1000), Usd::from_nanos(500));
+        for _ in 0..100 {
+            ledger.reserve(&accounts, quote, NOON).unwrap().settle(cost);
+        }
+    });
+    assert_eq!(counted.count_total, 0);
+}

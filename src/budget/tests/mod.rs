@@ -3,6 +3,7 @@
 mod interleavings;
 mod ledger;
 mod schedules;
+mod sessions;
 mod window;
 
 use super::{BudgetSpec, Scope, Window, Zone};
