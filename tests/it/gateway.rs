@@ -30,6 +30,8 @@ pub struct Wish {
     pub actions: String,
     /// The teams of directory.toml; the usual one when empty.
     pub teams: String,
+    /// The rules that are shipped, instead of a few that compile at once.
+    pub shipped_rules: bool,
     /// More addresses of both providers, before the scripted one.
     pub addresses: Vec<String>,
 }
@@ -38,10 +40,17 @@ pub const USUAL_TEAM: &str = "[[team]]\nname = \"payments\"\n";
 
 impl Home {
     pub fn new(provider: &Provider, wish: &Wish) -> Self {
-        let home = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        let home = Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        };
         let mut addresses = wish.addresses.clone();
         addresses.push(provider.url());
-        let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let rules = if wish.shipped_rules {
+            "conf/rules/*.toml"
+        } else {
+            "tests/it/rules.toml"
+        };
         let settings = format!(
             r#"
 [listen]
@@ -63,7 +72,7 @@ credential = "env:PROVIDER_KEY"
 [prices]
 file = "prices.toml"
 [scan]
-rules = ["{conf}/rules/*.toml"]
+rules = ["{rules}"]
 [scan.actions]
 private_key = "block"
 known_value = "block"
@@ -71,14 +80,21 @@ known_value = "block"
 {more}
 "#,
             limits = wish.limits,
-            conf = conf.display(),
+            rules = root.join(rules).display(),
             actions = wish.actions,
             more = wish.settings,
         );
         home.write("tollgate.toml", &settings);
         home.write("prices.toml", PRICES);
-        let teams = if wish.teams.is_empty() { USUAL_TEAM } else { &wish.teams };
-        home.write("directory.toml", &format!("organisation = \"acme\"\n{teams}"));
+        let teams = if wish.teams.is_empty() {
+            USUAL_TEAM
+        } else {
+            &wish.teams
+        };
+        home.write(
+            "directory.toml",
+            &format!("organisation = \"acme\"\n{teams}"),
+        );
         home
     }
 
@@ -144,7 +160,10 @@ known_value = "block"
         std::thread::spawn(move || collect(stderr, &kept));
         let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
             std::thread::sleep(Duration::from_millis(100));
-            panic!("tollgate serve did not start: {}", log.lock().expect("not poisoned"))
+            panic!(
+                "tollgate serve did not start: {}",
+                log.lock().expect("not poisoned")
+            )
         });
         let listening: serde_json::Value = serde_json::from_str(&first).expect("a line of JSON");
         Gateway {
@@ -162,7 +181,9 @@ fn collect(mut from: impl Read, into: &Mutex<String>) {
         if n == 0 {
             return;
         }
-        into.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&piece[..n]));
+        into.lock()
+            .expect("not poisoned")
+            .push_str(&String::from_utf8_lossy(&piece[..n]));
     }
 }
 
@@ -210,7 +231,9 @@ impl Gateway {
     }
 
     pub async fn admin(&self, path: &str) -> reqwest::Response {
-        reqwest::get(format!("http://{}{path}", self.admin)).await.expect("the admin listener answers")
+        reqwest::get(format!("http://{}{path}", self.admin))
+            .await
+            .expect("the admin listener answers")
     }
 }
 
@@ -238,7 +261,13 @@ impl World {
         home.apply();
         let key = home.create_key("payments");
         let gateway = home.serve();
-        Self { provider, home, gateway, key, client: reqwest::Client::new() }
+        Self {
+            provider,
+            home,
+            gateway,
+            key,
+            client: reqwest::Client::new(),
+        }
     }
 
     pub async fn usual() -> Self {
@@ -273,8 +302,24 @@ impl World {
 
     pub fn rows_now(&self) -> Vec<serde_json::Value> {
         let text = self.home.run(&["audit", "export", "--format", "ndjson"]);
-        text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a row is JSON"))
+            .filter(|row: &serde_json::Value| row["kind"] == "request")
+            .collect()
     }
+}
+
+/// A secret that looks live and was made up this moment: the same for the same seed.
+pub fn planted(seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let letters = (0..16).map(|_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let index = usize::try_from(state >> 59).expect("five bits");
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[index])
+    });
+    format!("AKIA{}", letters.collect::<String>())
 }
 
 /// The body of a small Anthropic request.

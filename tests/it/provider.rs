@@ -19,7 +19,10 @@ pub struct Received {
 
 impl Received {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -57,8 +60,11 @@ impl Provider {
             connections: Arc::default(),
             answer: Arc::new(Mutex::new(Arc::new(usual))),
         };
-        let (received, answer, connections) =
-            (provider.received.clone(), provider.answer.clone(), provider.connections.clone());
+        let (received, answer, connections) = (
+            provider.received.clone(),
+            provider.answer.clone(),
+            provider.connections.clone(),
+        );
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -82,7 +88,9 @@ impl Provider {
     }
 
     pub fn last(&self) -> Received {
-        self.received().pop().expect("the provider received a request")
+        self.received()
+            .pop()
+            .expect("the provider received a request")
     }
 
     /// Connections ever accepted.
@@ -91,7 +99,11 @@ impl Provider {
     }
 }
 
-async fn serve(mut stream: TcpStream, received: Arc<Mutex<Vec<Received>>>, answer: Arc<Mutex<Arc<Answer>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    received: Arc<Mutex<Vec<Received>>>,
+    answer: Arc<Mutex<Arc<Answer>>>,
+) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer).await {
         let script = {
@@ -141,12 +153,16 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Re
     };
     for line in lines.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').expect("a header");
-        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        request
+            .headers
+            .push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     if request.header("transfer-encoding").is_some() {
         request.body = read_chunks(stream, buffer).await?;
     } else {
-        let length: usize = request.header("content-length").map_or(0, |v| v.parse().expect("a length"));
+        let length: usize = request
+            .header("content-length")
+            .map_or(0, |v| v.parse().expect("a length"));
         while buffer.len() < length {
             fill(stream, buffer).await?;
         }
@@ -193,7 +209,8 @@ pub fn json(status: u16, value: &serde_json::Value) -> Script {
 /// The head of a chunked event stream.
 pub fn stream_head() -> Step {
     Step::Send(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec(),
     )
 }
 
@@ -240,12 +257,18 @@ pub fn anthropic_events(text: &[&str], input: u64, output: u64) -> Vec<String> {
             serde_json::json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}),
         ));
     }
-    events.push(event("content_block_stop", serde_json::json!({"type": "content_block_stop", "index": 0})));
+    events.push(event(
+        "content_block_stop",
+        serde_json::json!({"type": "content_block_stop", "index": 0}),
+    ));
     events.push(event(
         "message_delta",
         serde_json::json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": output}}),
     ));
-    events.push(event("message_stop", serde_json::json!({"type": "message_stop"})));
+    events.push(event(
+        "message_stop",
+        serde_json::json!({"type": "message_stop"}),
+    ));
     events
 }
 
@@ -253,7 +276,10 @@ pub fn anthropic_events(text: &[&str], input: u64, output: u64) -> Vec<String> {
 pub fn usual(request: &Received) -> Script {
     let path = request.path.split('?').next().unwrap_or("");
     if path.ends_with("/models") {
-        return json(200, &serde_json::json!({"data": [{"id": "claude-haiku-4-5"}, {"id": "gpt-5.5"}]}));
+        return json(
+            200,
+            &serde_json::json!({"data": [{"id": "claude-haiku-4-5"}, {"id": "gpt-5.5"}]}),
+        );
     }
     if path.ends_with("/count_tokens") {
         return json(200, &serde_json::json!({"input_tokens": 100}));
@@ -261,7 +287,10 @@ pub fn usual(request: &Received) -> Script {
     let streams = request.json()["stream"] == serde_json::json!(true);
     if path.ends_with("/messages") {
         if streams {
-            return stream(&anthropic_events(&["Hello", " there"], 100, 20), Duration::ZERO);
+            return stream(
+                &anthropic_events(&["Hello", " there"], 100, 20),
+                Duration::ZERO,
+            );
         }
         return json(
             200,

@@ -1,0 +1,156 @@
+//! One request, one row.
+
+use crate::gateway::World;
+use crate::raw::Raw;
+
+#[tokio::test]
+async fn every_request_has_exactly_one_row_whatever_became_of_it() {
+    let world = World::usual().await;
+    let wrong = world
+        .client
+        .post(world.gateway.url("/v1/messages"))
+        .body("{}");
+    assert_eq!(wrong.send().await.expect("an answer").status(), 401);
+    assert_eq!(
+        world
+            .post("/v1/nothing")
+            .body("{}")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        404
+    );
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    assert_eq!(
+        world
+            .post("/v1/messages")
+            .body("{")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        400
+    );
+    let mut raw = Raw::connect(&world.gateway.data).await;
+    raw.send(format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-length: 99999999\r\n\r\n",
+        world.key
+    ))
+    .await;
+    assert_eq!(raw.answer().await.0, 413);
+    let rows = world.rows(5).await;
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|row| (row["status"].as_u64(), row["code"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Some(401), "key_missing"),
+            (Some(404), "unknown_path"),
+            (Some(200), ""),
+            (Some(400), "invalid_body"),
+            (Some(413), "body_too_large")
+        ]
+    );
+    let row = &rows[2];
+    assert_eq!(
+        (row["team"].as_str(), row["organisation"].as_str()),
+        (Some("payments"), Some("acme"))
+    );
+    assert!(
+        row["key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("key_"))
+    );
+    assert_eq!(
+        (row["model"].as_str(), row["priced_as"].as_str()),
+        (Some("claude-haiku-4-5"), Some("claude-haiku-4-5"))
+    );
+    assert_eq!(
+        (row["provider"].as_str(), row["endpoint"].as_str()),
+        (Some("anthropic"), Some("messages"))
+    );
+    assert_eq!(row["price_revision"], "test-1");
+    assert!(
+        row["bytes_in"].as_u64() > Some(50) && row["bytes_out"].as_u64() > Some(50),
+        "{row}"
+    );
+}
+
+#[tokio::test]
+async fn the_answers_id_is_the_rows() {
+    let world = World::usual().await;
+    let answer = world.message("hi").send().await.expect("an answer");
+    let id = answer.headers()["x-request-id"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    assert_eq!(
+        world.provider.last().header("x-request-id"),
+        Some(id.as_str())
+    );
+    assert_eq!(world.rows(1).await[0]["request"], id);
+}
+
+#[tokio::test]
+async fn rows_are_shown_exported_and_proven() {
+    let world = World::usual().await;
+    for _ in 0..3 {
+        assert_eq!(
+            world
+                .message("hi")
+                .send()
+                .await
+                .expect("an answer")
+                .status(),
+            200
+        );
+    }
+    world.rows(3).await;
+    let csv = world.home.run(&[
+        "audit", "export", "--format", "csv", "--team", "payments", "--since", "1h",
+    ]);
+    assert_eq!(
+        csv.lines()
+            .filter(|line| line.contains("claude-haiku-4-5"))
+            .count(),
+        3,
+        "{csv}"
+    );
+    let other = world
+        .home
+        .run(&["audit", "export", "--format", "csv", "--team", "elsewhere"]);
+    assert!(!other.contains("claude-haiku-4-5"));
+    assert!(
+        world
+            .home
+            .run(&["audit", "tail"])
+            .contains("claude-haiku-4-5")
+    );
+    let spend = world.home.run(&["spend", "--by", "team", "--json"]);
+    assert!(spend.contains("0.0009"), "{spend}");
+    world.home.run(&["audit", "verify"]);
+    let metrics = world
+        .gateway
+        .admin("/metrics")
+        .await
+        .text()
+        .await
+        .expect("text");
+    assert!(
+        metrics.contains(
+            "tollgate_tokens_total{kind=\"output\",model=\"claude-haiku-4-5\",team=\"payments\"} 60"
+        ),
+        "{metrics}"
+    );
+}

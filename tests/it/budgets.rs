@@ -1,0 +1,298 @@
+//! What may be spent, and that nothing passes it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::gateway::{USUAL_TEAM, Wish, World, message};
+use crate::provider::{Step, json as answer_json, usual};
+
+/// A team with one budget of this limit for a month.
+fn capped(limit: &str) -> Wish {
+    Wish {
+        teams: format!(
+            "{USUAL_TEAM}models = [\"claude-*\", \"gpt-*\", \"strange\"]\n[[team.budget]]\nwindow = \"month\"\nlimit = \"{limit}\"\n\
+             zone = \"Europe/Berlin\"\n"
+        ),
+        ..Wish::default()
+    }
+}
+
+fn nanos(row: &serde_json::Value, column: &str) -> u64 {
+    let text = row[column].as_str().expect("an amount");
+    let (whole, fraction) = text.split_once('.').expect("a decimal");
+    let nanos: u64 = format!("{fraction:0<9}").parse().expect("digits");
+    whole.parse::<u64>().expect("digits") * 1_000_000_000 + nanos
+}
+
+/// What `message("hi")` costs here: 100 tokens in at $1, 20 out at $10, by the million.
+const COST: u64 = 300_000;
+
+#[tokio::test]
+async fn a_hundred_parallel_requests_cannot_pass_a_cap_together() {
+    // The worst case of one is a little over $0.001 (100 output tokens); the cap holds ten of them at once.
+    let world = World::start(capped("0.0115")).await;
+    world.provider.answers(|request| {
+        let mut script = vec![Step::Wait(Duration::from_millis(1500))];
+        script.extend(usual(request));
+        script
+    });
+    let requests = (0..100).map(|_| world.message("hi").send());
+    let answers = futures::future::join_all(requests).await;
+    let statuses: Vec<u16> = answers
+        .into_iter()
+        .map(|answer| answer.expect("an answer").status().as_u16())
+        .collect();
+    let admitted = statuses.iter().filter(|status| **status == 200).count();
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 402)),
+        "{statuses:?}"
+    );
+    assert!((1..=11).contains(&admitted), "{admitted} admitted");
+    assert_eq!(world.provider.received().len(), admitted);
+    let rows = world.rows(100).await;
+    let spent: u64 = rows.iter().map(|row| nanos(row, "cost_usd")).sum();
+    assert_eq!(spent, admitted as u64 * COST);
+    assert!(spent <= 11_500_000);
+}
+
+#[tokio::test]
+async fn a_reached_cap_says_which_how_much_and_until_when() {
+    let world = World::start(capped("0.0012")).await;
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let refused = world.message("hi").send().await.expect("an answer");
+    assert_eq!(refused.status(), 402);
+    assert_eq!(refused.headers()["x-should-retry"], "false");
+    let body: serde_json::Value = refused.json().await.expect("JSON");
+    let text = body["error"]["message"].as_str().expect("a message");
+    assert!(
+        text.contains("team/payments/month") && text.contains("resets at 20"),
+        "{text}"
+    );
+    let chat = world
+        .post("/v1/chat/completions")
+        .json(&json!({"model": "gpt-5.5", "messages": []}));
+    let body: serde_json::Value = chat
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(body["error"]["code"], "budget_exceeded");
+    let codex = world
+        .message("hi")
+        .header("user-agent", "codex_exec/0.162")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        codex.status(),
+        402,
+        "no client is special unless the configuration says so"
+    );
+    assert_eq!(world.provider.received().len(), 1);
+    let shown: serde_json::Value =
+        serde_json::from_str(&world.home.run(&["budget", "show", "--json"])).expect("JSON");
+    assert_eq!(shown[0]["budget"], "team/payments/month");
+    assert_eq!(shown[0]["spent"], "0.0003");
+    assert_eq!(shown[0]["left"], "0.0009");
+}
+
+#[tokio::test]
+async fn every_budget_over_a_caller_counts_or_none_does() {
+    let teams = format!(
+        "{USUAL_TEAM}[[team.budget]]\nwindow = \"day\"\nlimit = \"1.00\"\n\
+         [[team.user]]\nname = \"ada\"\n[[team.user.budget]]\nwindow = \"day\"\nlimit = \"0.0012\"\n"
+    );
+    let world = World::start(Wish {
+        teams,
+        ..Wish::default()
+    })
+    .await;
+    let text = world.home.run(&[
+        "key", "create", "--team", "payments", "--user", "ada", "--json",
+    ]);
+    let created: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let ada = created["key"].as_str().expect("a key").to_owned();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let send = |key: &str| {
+        world
+            .client
+            .post(world.gateway.url("/v1/messages"))
+            .header("x-api-key", key)
+            .json(&message("hi"))
+            .send()
+    };
+    assert_eq!(send(&ada).await.expect("an answer").status(), 200);
+    let refused = send(&ada).await.expect("an answer");
+    assert_eq!(refused.status(), 402);
+    assert!(
+        refused
+            .text()
+            .await
+            .expect("text")
+            .contains("user/payments/ada/day")
+    );
+    assert_eq!(
+        send(&world.key).await.expect("an answer").status(),
+        200,
+        "the team still has room"
+    );
+    let budgets: serde_json::Value = world
+        .gateway
+        .admin("/budgets")
+        .await
+        .json()
+        .await
+        .expect("JSON");
+    let team = budgets
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|b| b["budget"] == "team/payments/day")
+        .expect("the team's");
+    assert_eq!(
+        (team["spent"].as_str(), team["reserved"].as_str()),
+        (Some("0.0006"), Some("0.00"))
+    );
+}
+
+#[tokio::test]
+async fn spend_survives_a_kill_and_a_request_in_flight_is_charged_its_reservation() {
+    let mut world = World::start(capped("1.00")).await;
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    world
+        .provider
+        .answers(|_| vec![Step::Wait(Duration::from_secs(30))]);
+    let hanging = tokio::spawn(world.message("hi").send());
+    while world.provider.received().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.gateway.kill();
+    assert!(hanging.await.expect("joined").is_err());
+    world.gateway = world.home.serve();
+    let budgets: serde_json::Value = world
+        .gateway
+        .admin("/budgets")
+        .await
+        .json()
+        .await
+        .expect("JSON");
+    let rows = world.rows(2).await;
+    let lost = rows
+        .iter()
+        .find(|row| row["decision"] == "lost")
+        .expect("the request that was in flight");
+    assert_eq!(lost["cost_usd"], lost["reserved_usd"]);
+    assert!(nanos(lost, "cost_usd") > 1_000_000);
+    let spent = nanos(&budgets[0], "spent");
+    assert_eq!(spent, COST + nanos(lost, "cost_usd"));
+    assert_eq!(budgets[0]["reserved"], "0.00");
+}
+
+#[tokio::test]
+async fn an_unknown_model_costs_the_configured_price_and_never_nothing() {
+    let world = World::start(capped("1.00")).await;
+    let body = json!({"model": "strange", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(
+        world
+            .post("/v1/messages")
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let rows = world.rows(1).await;
+    // 100 tokens at $5 and 20 at $25.
+    assert_eq!(rows[0]["cost_usd"], "0.001");
+    let metrics = world
+        .gateway
+        .admin("/metrics")
+        .await
+        .text()
+        .await
+        .expect("text");
+    assert!(
+        metrics.contains("tollgate_unknown_model_total{provider=\"anthropic\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_model_outside_the_list_and_a_rate_over_the_limit_are_refused() {
+    let teams = format!("{USUAL_TEAM}models = [\"claude-*\"]\nrequests_per_minute = 2\n");
+    let world = World::start(Wish {
+        teams,
+        ..Wish::default()
+    })
+    .await;
+    let chat = world
+        .post("/v1/chat/completions")
+        .json(&json!({"model": "gpt-5.5", "messages": []}));
+    let refused = chat.send().await.expect("an answer");
+    assert_eq!(refused.status(), 403);
+    assert!(refused.text().await.expect("text").contains("gpt-5.5"));
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let refused = world.message("hi").send().await.expect("an answer");
+    assert_eq!(refused.status(), 429);
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .expect("ASCII")
+        .parse()
+        .expect("seconds");
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(world.provider.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_of_the_provider_passes_as_it_is_and_costs_nothing() {
+    let world = World::start(capped("1.00")).await;
+    let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "odd":  1});
+    let sent = error.clone();
+    world.provider.answers(move |_| answer_json(529, &sent));
+    let answer = world.message("hi").send().await.expect("an answer");
+    assert_eq!(answer.status(), 529);
+    assert_eq!(answer.headers()["request-id"], "req_upstream");
+    assert_eq!(answer.text().await.expect("text"), error.to_string());
+    let budgets: serde_json::Value = world
+        .gateway
+        .admin("/budgets")
+        .await
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(
+        (
+            budgets[0]["spent"].as_str(),
+            budgets[0]["reserved"].as_str()
+        ),
+        (Some("0.00"), Some("0.00"))
+    );
+}

@@ -1,0 +1,14 @@
+//! The real program in front of a scripted provider, driven from outside. One module for each promise.
+
+mod audit;
+mod bodies;
+mod budgets;
+mod gateway;
+mod keys;
+mod lifecycle;
+mod provider;
+mod raw;
+mod routes;
+mod secrets;
+mod streams;
+mod upstreams;

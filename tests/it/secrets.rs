@@ -1,0 +1,252 @@
+//! Nothing leaves uninspected, and what is found is kept by nobody.
+
+use serde_json::json;
+
+use crate::gateway::{Wish, World, message, planted};
+
+fn blocking() -> Wish {
+    Wish {
+        actions: "aws_access_key = \"block\"".to_owned(),
+        ..Wish::default()
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_request_opens_no_connection_and_names_the_place_but_not_the_value() {
+    let world = World::start(blocking()).await;
+    let secret = planted(1);
+    let answer = world
+        .message(&format!("creds:\n{secret}"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.headers()["x-should-retry"], "false");
+    let body: serde_json::Value = answer.json().await.expect("JSON");
+    let text = body["error"]["message"].as_str().expect("a message");
+    assert!(
+        text.contains("aws_access_key") && text.contains("$.messages[0].content"),
+        "{text}"
+    );
+    assert!(!body.to_string().contains(&secret));
+    assert_eq!(world.provider.connections(), 0);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["decision"], "blocked");
+    assert_eq!(rows[0]["code"], "secret_blocked");
+    assert_eq!(rows[0]["cost_usd"], "0.00");
+}
+
+#[tokio::test]
+async fn every_place_of_a_body_is_read() {
+    let world = World::start(blocking()).await;
+    let secret = planted(2);
+    let bodies = [
+        json!({"model": "m", "system": secret, "messages": []}),
+        json!({"model": "m", "messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"a": {"b": secret}}}]}]}),
+        json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{"type": "text", "text": secret}]}]}]}),
+        json!({"model": "m", "tools": [{"description": format!("x {secret} y")}], "messages": []}),
+        json!({"model": "m", "messages": [], "unknown_field": {"deep": [[[secret]]]}}),
+        json!({"model": "m", "messages": [], "metadata": {secret.clone(): 1}}),
+        json!({"model": "m", "messages": [{"content": json!({"args": secret}).to_string()}]}),
+    ];
+    let count = bodies.len();
+    for body in bodies {
+        let mut body = body;
+        body["model"] = json!("claude-haiku-4-5");
+        body["max_tokens"] = json!(10);
+        for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+            let answer = world
+                .post(path)
+                .json(&body)
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(answer.status(), 400, "{path} {body}");
+        }
+    }
+    let respond = json!({"model": "gpt-5.5", "max_output_tokens": 5, "input": [{"role": "user", "content": [{"type": "input_text", "text": secret}]}]});
+    assert_eq!(
+        world
+            .post("/v1/responses")
+            .json(&respond)
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        400
+    );
+    let embed = json!({"model": "text-embedding-3-small", "input": [secret]});
+    assert_eq!(
+        world
+            .post("/v1/embeddings")
+            .json(&embed)
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        400
+    );
+    assert_eq!(world.provider.connections(), 0);
+    world.rows(count * 2 + 2).await;
+}
+
+#[tokio::test]
+async fn the_query_and_the_headers_are_read_too() {
+    let world = World::start(blocking()).await;
+    let secret = planted(3);
+    let query = world
+        .post(&format!("/v1/messages?token={secret}"))
+        .json(&message("hi"));
+    assert_eq!(query.send().await.expect("an answer").status(), 400);
+    let header = world
+        .message("hi")
+        .header("x-note", &secret)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(header.status(), 400);
+    assert!(header.text().await.expect("text").contains("$head"));
+    let listed = world
+        .client
+        .get(world.gateway.url(&format!("/v1/models?k={secret}")))
+        .header("x-api-key", &world.key);
+    assert_eq!(listed.send().await.expect("an answer").status(), 400);
+    assert_eq!(world.provider.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_alert_forwards_and_records() {
+    let world = World::usual().await;
+    let secret = planted(4);
+    let body = message(&format!("key {secret}"));
+    let answer = world
+        .post("/v1/messages")
+        .json(&body)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(world.provider.last().json(), body);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["decision"], "alerted");
+    assert_eq!(rows[0]["findings"][0]["category"], "aws_access_key");
+    let metrics = world
+        .gateway
+        .admin("/metrics")
+        .await
+        .text()
+        .await
+        .expect("text");
+    assert!(
+        metrics.contains("tollgate_findings_total{action=\"alert\",category=\"aws_access_key\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn the_gateways_own_provider_key_never_leaves_in_a_body() {
+    let world = World::usual().await;
+    let answer = world
+        .message(crate::gateway::PROVIDER_KEY)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 400);
+    assert_eq!(world.provider.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_shipped_rules_block_a_private_key_by_default() {
+    let world = World::start(Wish {
+        shipped_rules: true,
+        ..Wish::default()
+    })
+    .await;
+    let body: String = (0..24)
+        .map(|line| format!("{}\n", planted(line).repeat(3)))
+        .collect();
+    let pem = format!(
+        "-----BEGIN {0}-----\n{body}-----END {0}-----\n",
+        "RSA PRIVATE KEY"
+    );
+    let answer = world.message(&pem).send().await.expect("an answer");
+    assert_eq!(
+        answer.status(),
+        400,
+        "{}",
+        answer.text().await.unwrap_or_default()
+    );
+}
+
+/// A planted canary is in no log, metric, audit row, database file or error body.
+#[tokio::test]
+async fn a_canary_is_kept_nowhere() {
+    let world = World::usual().await;
+    let secret = planted(5);
+    let mut bodies = String::new();
+    for request in [
+        world.message(&format!("a {secret}")),
+        world
+            .post("/v1/messages")
+            .json(&json!({"model": secret, "max_tokens": 5, "messages": []})),
+        world.message("hi").header("user-agent", &secret),
+        world
+            .post(&format!("/v1/messages?k={secret}"))
+            .json(&message("hi")),
+        world.post(&format!("/v1/{secret}")).json(&message("hi")),
+        world
+            .post("/v1/messages")
+            .body(format!("{{\"model\": \"{secret}")),
+        world
+            .post("/v1/messages")
+            .body(format!("{{\"{secret}\": 1, \"model\": 3}}")),
+        world
+            .client
+            .post(world.gateway.url("/v1/messages"))
+            .header("x-api-key", &secret)
+            .body("{}"),
+        world.message("hi").header("anthropic-beta", &secret),
+    ] {
+        let answer = request.send().await.expect("an answer");
+        if answer.status() != 200 {
+            bodies.push_str(&answer.text().await.expect("text"));
+        }
+    }
+    world.rows(9).await;
+    let metrics = world
+        .gateway
+        .admin("/metrics")
+        .await
+        .text()
+        .await
+        .expect("text");
+    for (place, text) in [
+        ("an error", &bodies),
+        ("a metric", &metrics),
+        ("the log", &world.gateway.log()),
+    ] {
+        assert!(!text.contains(&secret), "the canary is in {place}");
+    }
+    let needle = secret.as_bytes();
+    for entry in walk(world.home.dir.path()) {
+        let bytes = std::fs::read(&entry).expect("a file");
+        assert!(
+            !bytes.windows(needle.len()).any(|w| w == needle),
+            "the canary is in {}",
+            entry.display()
+        );
+    }
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(walk(&path))
+        } else {
+            found.push(path)
+        }
+    }
+    found
+}

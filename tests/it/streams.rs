@@ -1,0 +1,261 @@
+//! Streams pass event by event, and what they cost is read while they pass.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use serde_json::json;
+
+use crate::gateway::{World, message};
+use crate::provider::{Step, anthropic_events, chunk, respond, stream, stream_end, stream_head};
+
+fn streaming() -> serde_json::Value {
+    let mut body = message("hi");
+    body["stream"] = json!(true);
+    body
+}
+
+#[tokio::test]
+async fn each_event_is_passed_on_before_the_next_one_is_sent() {
+    let world = World::usual().await;
+    let pause = Duration::from_millis(300);
+    world
+        .provider
+        .answers(move |_| stream(&anthropic_events(&["a", "b", "c"], 100, 20), pause));
+    let events = anthropic_events(&["a", "b", "c"], 100, 20);
+    let began = Instant::now();
+    let answer = world
+        .post("/v1/messages")
+        .json(&streaming())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut body = answer.bytes_stream();
+    let mut seen = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let piece = body.next().await.expect("an event").expect("bytes");
+        seen.extend_from_slice(&piece);
+        assert_eq!(String::from_utf8_lossy(&piece), *event, "event {index}");
+        let late = began
+            .elapsed()
+            .saturating_sub(pause * u32::try_from(index).expect("few"));
+        assert!(
+            late < pause,
+            "event {index} came {late:?} late: it waited for the next one"
+        );
+    }
+    assert!(body.next().await.is_none());
+    assert_eq!(seen, events.concat().as_bytes());
+    let rows = world.rows(1).await;
+    assert_eq!(
+        (rows[0]["input"].as_u64(), rows[0]["output"].as_u64()),
+        (Some(100), Some(20))
+    );
+    assert_eq!(rows[0]["provenance"], "exact");
+    assert_eq!(rows[0]["cost_usd"], "0.0003");
+    assert_eq!(rows[0]["stream"], true);
+    assert!(
+        rows[0]["first_byte_us"]
+            .as_u64()
+            .is_some_and(|us| us < 300_000),
+        "{}",
+        rows[0]
+    );
+}
+
+#[tokio::test]
+async fn events_cut_anywhere_arrive_as_they_were() {
+    let world = World::usual().await;
+    let whole = anthropic_events(&["grüße", " ☃"], 100, 20)
+        .concat()
+        .replace('\n', "\r\n")
+        .into_bytes();
+    let pieces = whole.clone();
+    world.provider.answers(move |_| {
+        let mut script = vec![stream_head()];
+        script.extend(pieces.chunks(7).map(chunk));
+        script.push(stream_end());
+        script
+    });
+    let answer = world
+        .post("/v1/messages")
+        .json(&streaming())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.bytes().await.expect("bytes"), whole);
+    assert_eq!(world.rows(1).await[0]["cost_usd"], "0.0003");
+}
+
+#[tokio::test]
+async fn responses_and_chat_streams_are_metered() {
+    let world = World::usual().await;
+    world.provider.answers(|request| {
+        let events = if request.path.ends_with("/responses") {
+            vec![
+                "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n".to_owned(),
+                "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"model\":\"gpt-5.5\",\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":50},\"output_tokens\":20,\"total_tokens\":120}}}\n\n".to_owned(),
+            ]
+        } else {
+            vec![
+                "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n".to_owned(),
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":20,\"total_tokens\":120}}\n\n".to_owned(),
+                "data: [DONE]\n\n".to_owned(),
+            ]
+        };
+        stream(&events, Duration::ZERO)
+    });
+    let respond =
+        json!({"model": "gpt-5.5", "max_output_tokens": 50, "stream": true, "input": "hi"});
+    world
+        .post("/v1/responses")
+        .json(&respond)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("text");
+    let chat = json!({"model": "gpt-5.5", "max_completion_tokens": 50, "stream": true,
+        "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "hi"}]});
+    let text = world
+        .post("/v1/chat/completions")
+        .json(&chat)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("text");
+    assert!(
+        text.contains("\"usage\":{"),
+        "a client that asked for its usage gets it"
+    );
+    let rows = world.rows(2).await;
+    // 50 fresh at $1, 50 cached at $0.10, 20 out at $10, by the million.
+    assert_eq!(rows[0]["cost_usd"], "0.000255");
+    assert_eq!(rows[0]["cache_read"], 50);
+    assert_eq!(rows[1]["cost_usd"], "0.0003");
+}
+
+#[tokio::test]
+async fn a_chat_stream_that_does_not_ask_for_usage_is_metered_and_does_not_see_it() {
+    let world = World::usual().await;
+    let visible = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    world.provider.answers(move |request| {
+        assert_eq!(request.json()["stream_options"]["include_usage"], true);
+        let events = [
+            visible.to_owned(),
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":20,\"total_tokens\":120}}\n\n".to_owned(),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        stream(&events, Duration::ZERO)
+    });
+    let chat = json!({"model": "gpt-5.5", "max_completion_tokens": 50, "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let text = world
+        .post("/v1/chat/completions")
+        .json(&chat)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("text");
+    assert_eq!(text, format!("{visible}data: [DONE]\n\n"));
+    assert_eq!(world.rows(1).await[0]["cost_usd"], "0.0003");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_mid_stream_is_charged_and_the_provider_let_go() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        let events = anthropic_events(&["one two three four"], 100, 20);
+        let mut script = vec![stream_head()];
+        script.extend(events[..3].iter().map(|event| chunk(event.as_bytes())));
+        script.push(Step::Wait(Duration::from_secs(60)));
+        script
+    });
+    let answer = world
+        .post("/v1/messages")
+        .json(&streaming())
+        .send()
+        .await
+        .expect("an answer");
+    let mut body = answer.bytes_stream();
+    let mut seen = 0;
+    while seen < 300 {
+        seen += body.next().await.expect("events").expect("bytes").len();
+    }
+    drop(body);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["decision"], "failed");
+    assert_eq!(rows[0]["code"], "client_gone");
+    assert_ne!(rows[0]["provenance"], "exact");
+    let charged: f64 = rows[0]["cost_usd"]
+        .as_str()
+        .expect("an amount")
+        .parse()
+        .expect("a number");
+    assert!(charged > 0.0001, "100 input tokens at least: {charged}");
+    let metrics = world
+        .gateway
+        .admin("/metrics")
+        .await
+        .text()
+        .await
+        .expect("text");
+    assert!(metrics.contains("tollgate_in_flight 0"));
+}
+
+#[tokio::test]
+async fn an_answer_that_lies_about_its_length_is_cut_and_charged_by_estimate() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"usage\":".to_vec()),
+            Step::Close,
+        ]
+    });
+    let answer = world.message("hi").send().await.expect("a head");
+    assert!(
+        answer.bytes().await.is_err(),
+        "the client can tell that it is cut"
+    );
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["decision"], "failed");
+    assert_ne!(rows[0]["cost_usd"], "0.00");
+    world.provider.answers(crate::provider::usual);
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_usage_is_never_free() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        respond(
+            200,
+            "application/json",
+            "{\"content\": \"twenty bytes of text\"}",
+        )
+    });
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let rows = world.rows(1).await;
+    assert_ne!(rows[0]["cost_usd"], "0.00");
+    assert_ne!(rows[0]["provenance"], "exact");
+}

@@ -1,0 +1,161 @@
+//! Providers that are down, slow, or close their connections.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::gateway::{USUAL_TEAM, Wish, World, message};
+use crate::provider::{Step, usual};
+
+/// An address where nobody listens.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_second_address_gets_the_whole_body_when_the_first_is_down() {
+    let world = World::start(Wish {
+        addresses: vec![nobody().await],
+        ..Wish::default()
+    })
+    .await;
+    for size in [10, 100_000, 3_000_000] {
+        let body = message(&"x".repeat(size));
+        let answer = world
+            .post("/v1/messages")
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200, "{size}");
+        assert_eq!(world.provider.last().json(), body);
+    }
+    let rows = world.rows(3).await;
+    assert!(
+        rows.iter().all(|row| row["cost_usd"] == "0.0003"),
+        "a retry is one charge: {rows:#?}"
+    );
+    assert_eq!(rows[0]["attempts"], 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_a_502_and_costs_nothing() {
+    let teams = format!("{USUAL_TEAM}[[team.budget]]\nwindow = \"day\"\nlimit = \"1.00\"\n");
+    let world = World::start(Wish {
+        teams,
+        ..Wish::default()
+    })
+    .await;
+    world.provider.answers(|_| vec![Step::Close]);
+    let answer = world.message("hi").send().await.expect("an answer");
+    assert_eq!(answer.status(), 502);
+    let body: serde_json::Value = answer.json().await.expect("JSON");
+    assert_eq!(body["error"]["type"], "api_error");
+    let chat = world
+        .post("/v1/chat/completions")
+        .json(&json!({"model": "gpt-5.5", "max_tokens": 5, "messages": []}));
+    let body: serde_json::Value = chat
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(body["error"]["code"], "upstream_broken");
+    let budgets: serde_json::Value = world
+        .gateway
+        .admin("/budgets")
+        .await
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(
+        (
+            budgets[0]["spent"].as_str(),
+            budgets[0]["reserved"].as_str()
+        ),
+        (Some("0.00"), Some("0.00"))
+    );
+    world.provider.answers(usual);
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_is_a_504() {
+    let world = World::usual().await;
+    let settings =
+        std::fs::read_to_string(world.home.path("tollgate.toml")).expect("the configuration");
+    let quick = settings.replace(
+        "credential = \"env:PROVIDER_KEY\"",
+        "credential = \"env:PROVIDER_KEY\"\nread_timeout = \"1s\"",
+    );
+    world.home.write("tollgate.toml", &quick);
+    world.gateway.signal("HUP");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world
+        .provider
+        .answers(|_| vec![Step::Wait(Duration::from_secs(60))]);
+    let began = Instant::now();
+    let answer = world.message("hi").send().await.expect("an answer");
+    assert_eq!(answer.status(), 504);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(world.rows(1).await[0]["code"], "upstream_timeout");
+}
+
+#[tokio::test]
+async fn a_stale_pooled_connection_is_not_the_clients_trouble() {
+    let world = World::usual().await;
+    world.provider.answers(|request| {
+        let mut script = usual(request);
+        script.push(Step::Wait(Duration::from_millis(100)));
+        script.push(Step::Close);
+        script
+    });
+    for _ in 0..5 {
+        assert_eq!(
+            world
+                .message("hi")
+                .send()
+                .await
+                .expect("an answer")
+                .status(),
+            200
+        );
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let rows = world.rows(5).await;
+    assert!(rows.iter().all(|row| row["decision"] == "allowed"));
+}
+
+#[tokio::test]
+async fn connections_to_the_provider_are_used_again() {
+    let world = World::usual().await;
+    for _ in 0..10 {
+        assert_eq!(
+            world
+                .message("hi")
+                .send()
+                .await
+                .expect("an answer")
+                .status(),
+            200
+        );
+    }
+    assert!(
+        world.provider.connections() <= 2,
+        "{} connections",
+        world.provider.connections()
+    );
+}
