@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::budget::Account;
 use crate::config::Settings;
+use crate::directory::Census;
 use crate::domain::{KeyId, Name};
 use crate::gateway::upstream::Upstream;
 use crate::identity::Roster;
@@ -33,6 +34,8 @@ pub struct Snapshot {
 pub struct People {
     /// False while the directory cannot be read: every key is refused then.
     pub available: bool,
+    /// What the directory said, for a reload of the configuration.
+    pub census: Option<Arc<Census>>,
     pub roster: Roster,
     pub teams: HashMap<Name, Arc<Team>>,
     /// The budgets that cover each key.
@@ -45,6 +48,7 @@ impl People {
     pub fn unavailable() -> Self {
         Self {
             available: false,
+            census: None,
             roster: Roster::new([]),
             teams: HashMap::new(),
             accounts: HashMap::new(),

@@ -66,6 +66,9 @@ const NOT_IN_ENGINES: [(&str, &str); 9] = [
     (".await", "engines are not async"),
 ];
 
+/// Modules that are compiled for tests only.
+const TEST_MODULES: [&str; 3] = ["tests", "testing", "rule_examples"];
+
 struct Source {
     path: PathBuf,
     module: String,
@@ -76,7 +79,9 @@ struct Source {
 fn sources(dir: &Path, root: &Path, found: &mut Vec<Source>) {
     for entry in fs::read_dir(dir).expect("src is readable") {
         let path = entry.expect("an entry of src").path();
-        let is_tests = path.file_stem().is_some_and(|stem| stem == "tests");
+        let is_tests = path
+            .file_stem()
+            .is_some_and(|stem| TEST_MODULES.iter().any(|name| stem == *name));
         if path.is_dir() {
             if !is_tests {
                 sources(&path, root, found);

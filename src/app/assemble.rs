@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::budget::{Account, BudgetSpec, Ledger, Scope};
 use crate::config::{self, Fault, Provider, Settings, Source};
-use crate::directory::{Census, InstallationKey};
-use crate::domain::{Caller, KeyId, Moment, Secret};
+use crate::directory::{self, Census, InstallationKey};
+use crate::domain::{Caller, KeyId, Moment, Name, Secret};
 use crate::gateway::upstream::{Address, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
@@ -43,7 +43,7 @@ impl From<Fault> for AssembleError {
 /// # Errors
 /// What is wrong with a file that the settings name.
 pub fn assemble(
-    settings: Settings,
+    settings: Arc<Settings>,
     people: Arc<People>,
     parts: &Parts<'_>,
 ) -> Result<Snapshot, AssembleError> {
@@ -56,7 +56,7 @@ pub fn assemble(
     let prices = prices(&settings)?;
     let scanner = scanner(&settings, &people, parts.key)?;
     Ok(Snapshot {
-        settings: Arc::new(settings),
+        settings,
         people,
         inspection: Arc::new(Inspection::new(scanner)),
         prices: Arc::new(prices),
@@ -65,7 +65,7 @@ pub fn assemble(
 }
 
 /// Joins the directory with the ledger: every key with the accounts that cover it.
-pub fn people(census: &Census, settings: &Settings, parts: &Parts<'_>) -> People {
+pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> People {
     let loss = settings.budget.on_store_loss;
     let accounts: Vec<(BudgetSpec, Arc<Account>)> = census
         .all_budgets(loss)
@@ -115,10 +115,25 @@ pub fn people(census: &Census, settings: &Settings, parts: &Parts<'_>) -> People
         .collect();
     People {
         available: true,
+        census: Some(census),
         roster,
         teams,
         accounts: by_key,
     }
+}
+
+/// Whether two states of the directory have the same entities, so that the same scanner serves both.
+pub fn same_entities(one: &Census, other: &Census) -> bool {
+    let entities = |census: &Census| -> Vec<(Name, Vec<String>)> {
+        let of = |team: &directory::Team| (team.name.clone(), team.policy.entities.clone());
+        census
+            .teams
+            .iter()
+            .map(of)
+            .filter(|(_, entities)| !entities.is_empty())
+            .collect()
+    };
+    entities(one) == entities(other)
 }
 
 fn covers(scope: &Scope, caller: &Caller) -> bool {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError}
 use crate::domain::Moment;
 use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
-use crate::live::Live;
+use crate::live::{Live, Snapshot};
 use crate::metrics::Metrics;
 use crate::policy::RateLimiter;
 
@@ -87,6 +88,44 @@ pub struct Shared {
     pub log: Log,
     pub metrics: Arc<Metrics>,
     pub key: InstallationKey,
+    /// Held by whoever replaces the snapshot, so that no change undoes another.
+    pub changing: Mutex<()>,
+}
+
+impl Shared {
+    /// Replaces the snapshot by one from the files as they are now, with the people as they are now.
+    fn rebuild(&self, path: &Path) -> Result<(), StartError> {
+        let _alone = self.changing.lock();
+        let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
+        let parts = Parts {
+            ledger: &self.ledger,
+            key: &self.key,
+        };
+        let before = self.live.load();
+        let people = match &before.people.census {
+            Some(census) => Arc::new(assemble::people(Arc::clone(census), &settings, &parts)),
+            None => Arc::clone(&before.people),
+        };
+        let snapshot = assemble(settings, people, &parts)?;
+        adopt_names(&snapshot, &before);
+        self.live.replace(snapshot);
+        Ok(())
+    }
+}
+
+/// Names that have resolved once stay resolved over a reload.
+fn adopt_names(new: &Snapshot, old: &Snapshot) {
+    let addresses = |snapshot: &Snapshot| -> Vec<_> {
+        let upstreams = snapshot.upstreams.iter();
+        upstreams
+            .flat_map(|upstream| upstream.addresses.clone())
+            .collect()
+    };
+    for address in addresses(new) {
+        for known in addresses(old) {
+            address.adopt(&known);
+        }
+    }
 }
 
 impl App {
@@ -112,15 +151,16 @@ impl App {
             ledger: &ledger,
             key: &key,
         };
-        let people = assemble::people(&directory.load()?, &settings, &parts);
-        let snapshot = assemble(settings, Arc::new(people), &parts)?;
-        let settings = Arc::clone(&snapshot.settings);
+        let settings = Arc::new(settings);
+        let people = assemble::people(Arc::new(directory.load()?), &settings, &parts);
+        let snapshot = assemble(Arc::clone(&settings), Arc::new(people), &parts)?;
         let shared = Arc::new(Shared {
             live: Arc::new(Live::new(snapshot)),
             ledger,
             log,
             metrics: Arc::new(Metrics::new()?),
             key,
+            changing: Mutex::new(()),
         });
         Self::listen(path, &settings, shared, directory).await
     }
@@ -137,7 +177,7 @@ impl App {
         let admin_address = admin
             .local_addr()
             .map_err(|source| failed(settings.listen.admin, source))?;
-        watch::resolve_once(&shared.live).await;
+        watch::resolve_all(&shared.live.load().upstreams).await;
         let (data_address, proxy) =
             listen::start(gateway(settings, &shared), settings, stopped.clone())?;
         let audit = &settings.audit;
@@ -174,35 +214,28 @@ impl App {
         })
     }
 
-    /// Reads the configuration, rules, prices and directory again; keeps the old ones when the new ones are wrong.
-    pub fn reload(&self) {
-        let shared = &self.shared;
-        let reloaded = config::load(&self.config)
-            .map_err(StartError::Configuration)
-            .and_then(|settings| {
-                let parts = Parts {
-                    ledger: &shared.ledger,
-                    key: &shared.key,
-                };
-                let people = Arc::clone(&shared.live.load().people);
-                Ok(assemble(settings, people, &parts)?)
-            });
-        let result = match reloaded {
-            Ok(snapshot) => {
-                shared.live.replace(snapshot);
+    /// Reads the configuration, rules and prices again; keeps the old ones when the new ones are wrong.
+    pub async fn reload(&self) {
+        let (shared, path) = (Arc::clone(&self.shared), self.config.clone());
+        // Compiling rules takes up to a second: not on a worker that serves requests.
+        let rebuilt = tokio::task::spawn_blocking(move || shared.rebuild(&path)).await;
+        let result = match rebuilt {
+            Ok(Ok(())) => {
+                watch::resolve_all(&self.shared.live.load().upstreams).await;
                 info!("configuration reloaded");
                 "ok"
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 warn!(%error, "the new configuration is wrong; the old one stays");
                 "failed"
             }
+            Err(error) => {
+                warn!(%error, "the reload broke off; the old configuration stays");
+                "failed"
+            }
         };
-        shared
-            .metrics
-            .reloads
-            .with_label_values(&["configuration", result])
-            .inc();
+        let reloads = &self.shared.metrics.reloads;
+        reloads.with_label_values(&["configuration", result]).inc();
     }
 
     /// Takes no new connection, waits for the requests in flight up to the configured time, then closes the books.

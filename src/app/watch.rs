@@ -7,9 +7,10 @@ use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
 use super::Shared;
-use super::assemble::{self, Parts};
-use crate::directory::Directory;
-use crate::live::{Live, People};
+use super::assemble::{self, AssembleError, Parts};
+use crate::directory::{Directory, DirectoryError};
+use crate::gateway::upstream::Upstream;
+use crate::live::{Live, People, Snapshot};
 
 /// How often the directory is asked whether it changed: a change is seen within a second.
 const DIRECTORY_TURN: Duration = Duration::from_millis(200);
@@ -53,38 +54,49 @@ pub async fn directory(mut directory: Directory, shared: Arc<Shared>) {
     }
 }
 
+/// Why the directory was not taken over.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+}
+
 /// Loads the directory if it is another one than was seen, and seats its people.
-fn look(
-    directory: &Directory,
-    seen: Option<u64>,
-    shared: &Shared,
-) -> Result<u64, crate::directory::DirectoryError> {
+fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64, LookError> {
     let version = directory.version()?;
     if seen == Some(version) {
         return Ok(version);
     }
-    let census = directory.load()?;
-    let settings = Arc::clone(&shared.live.load().settings);
+    let census = Arc::new(directory.load()?);
+    let _alone = shared.changing.lock();
+    let now = shared.live.load();
     let parts = Parts {
         ledger: &shared.ledger,
         key: &shared.key,
     };
-    let people = assemble::people(&census, &settings, &parts);
-    shared.live.seat(&Arc::new(people));
+    let people = Arc::new(assemble::people(Arc::clone(&census), &now.settings, &parts));
+    let before = now.people.census.as_deref();
+    if before.is_some_and(|before| assemble::same_entities(before, &census)) {
+        shared.live.seat(&people);
+    } else {
+        let snapshot = assemble::assemble(Arc::clone(&now.settings), people, &parts)?;
+        shared.live.replace(Snapshot {
+            upstreams: Arc::clone(&now.upstreams),
+            ..snapshot
+        });
+    }
     if seen.is_some() {
         info!("the directory changed");
-        shared
-            .metrics
-            .reloads
-            .with_label_values(&["directory", "ok"])
-            .inc();
+        let reloads = &shared.metrics.reloads;
+        reloads.with_label_values(&["directory", "ok"]).inc();
     }
     Ok(version)
 }
 
-/// Resolves the providers' names once, so that the first request finds them; goes on without those that take long.
-pub async fn resolve_once(live: &Live) {
-    let upstreams = Arc::clone(&live.load().upstreams);
+/// Resolves the providers' names once; goes on without those that take long.
+pub async fn resolve_all(upstreams: &[Arc<Upstream>]) {
     for address in upstreams.iter().flat_map(|upstream| &upstream.addresses) {
         if timeout(RESOLVE_TIME, address.resolve()).await.is_err() {
             warn!(host = %address.host, "the provider's name does not resolve yet");
@@ -98,6 +110,6 @@ pub async fn resolve(live: Arc<Live>) {
     turn.tick().await;
     loop {
         turn.tick().await;
-        resolve_once(&live).await;
+        resolve_all(&live.load().upstreams).await;
     }
 }

@@ -56,7 +56,7 @@ async fn serve(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
     out.flush()?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => app.reload(),
+            _ = hangup.recv() => app.reload().await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }

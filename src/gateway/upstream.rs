@@ -60,6 +60,13 @@ impl Address {
         }
     }
 
+    /// Takes over what another address of the same host has resolved to.
+    pub fn adopt(&self, other: &Self) {
+        if self.host == other.host && self.port == other.port {
+            self.resolved.store(other.resolved.load_full());
+        }
+    }
+
     /// Asks the resolver again and keeps the old answer when it has none.
     pub async fn resolve(&self) {
         if let Ok(found) = tokio::net::lookup_host((self.host.as_str(), self.port)).await {

@@ -1,7 +1,5 @@
 //! Bodies of every size and framing, whole ones and broken ones.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::gateway::{Wish, World, message};
@@ -192,10 +190,6 @@ async fn bad_bodies_are_told_what_is_wrong_and_where() {
         (r#"{"model": 3, "messages": []}"#, "model"),
         (r#"{"messages": []}"#, "model"),
         ("[1]", "invalid_request_error"),
-        (
-            "{\"model\": \"claude-haiku-4-5\", \"max_tokens\": -1}",
-            "max_tokens",
-        ),
         ("\u{0}\u{1}", "invalid_request_error"),
     ] {
         let answer = world
@@ -278,14 +272,12 @@ async fn a_client_that_asks_first_is_told_to_go_on() {
         body.len()
     ))
     .await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let leave = raw.line().await;
+    assert!(leave.starts_with("HTTP/1.1 100"), "{leave}");
+    assert_eq!(raw.line().await, "");
     raw.send(&body).await;
-    let mut seen = String::new();
-    while !seen.contains("HTTP/1.1 200") {
-        seen.push_str(&raw.answer().await.1);
-        assert!(!seen.is_empty() && seen.len() < 10_000, "{seen}");
-    }
-    assert!(seen.starts_with("HTTP/1.1 100"), "{seen}");
+    let (status, text) = raw.answer().await;
+    assert_eq!(status, 200, "{text}");
     assert_eq!(world.provider.last().header("expect"), None);
 }
 

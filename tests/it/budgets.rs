@@ -96,8 +96,8 @@ async fn a_reached_cap_says_which_how_much_and_until_when() {
         .expect("an answer");
     assert_eq!(
         codex.status(),
-        402,
-        "no client is special unless the configuration says so"
+        400,
+        "Codex asks again on a 402, and stops at a 400"
     );
     assert_eq!(world.provider.received().len(), 1);
     let shown: serde_json::Value =

@@ -27,6 +27,18 @@ impl Raw {
             .expect("the gateway reads");
     }
 
+    /// The next line, without its end.
+    pub async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let read = async {
+            while !line.ends_with(b"\r\n") {
+                line.push(self.0.read_u8().await.expect("a byte"));
+            }
+        };
+        timeout(PATIENCE, read).await.expect("a line in time");
+        String::from_utf8_lossy(&line).trim_end().to_owned()
+    }
+
     /// The status and text of an answer with a Content-Length.
     pub async fn answer(&mut self) -> (u16, String) {
         let mut text = Vec::new();

@@ -56,7 +56,10 @@ async fn every_route_reaches_its_provider_with_and_without_a_prefix() {
         );
         assert!(answer.headers().contains_key("x-request-id"), "{path}");
         let last = world.provider.last();
-        assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", upstream));
+        assert_eq!(
+            (last.method.as_str(), last.path.as_str()),
+            ("POST", upstream)
+        );
         assert_eq!(last.json(), body, "{path}");
     }
     let rows = world.rows(count).await;

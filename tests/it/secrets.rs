@@ -1,6 +1,7 @@
 //! Nothing leaves uninspected, and what is found is kept by nobody.
 
 use serde_json::json;
+use tollgate::scan::examples::expand;
 
 use crate::gateway::{Wish, World, message, planted};
 
@@ -162,13 +163,9 @@ async fn the_shipped_rules_block_a_private_key_by_default() {
         ..Wish::default()
     })
     .await;
-    let body: String = (0..24)
-        .map(|line| format!("{}\n", planted(line).repeat(3)))
-        .collect();
-    let pem = format!(
-        "-----BEGIN {0}-----\n{body}-----END {0}-----\n",
-        "RSA PRIVATE KEY"
-    );
+    let pem = expand("«{pem:RSA PRIVATE KEY}»", 1)
+        .expect("a template")
+        .text;
     let answer = world.message(&pem).send().await.expect("an answer");
     assert_eq!(
         answer.status(),

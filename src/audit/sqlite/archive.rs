@@ -36,7 +36,10 @@ impl Archive {
         for month in list {
             let path = month.path(state);
             let db = open_read_only(&path).map_err(failed(&path))?;
-            files.push((month, path, db));
+            // The sink has made the file and not yet its tables: there are no rows.
+            if db.table_exists(None, "audit").map_err(failed(&path))? {
+                files.push((month, path, db));
+            }
         }
         Ok(Self { files })
     }
