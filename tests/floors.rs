@@ -1,6 +1,12 @@
 //! Holds the layering: a floor imports only from below, engines and adapters never import each other, and some crates
 //! stay where they belong. Reads the sources, so a wrong import fails here with its place and the reason.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail by panicking"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -18,7 +18,7 @@ fn big(bytes: usize) -> Vec<u8> {
     body
 }
 
-fn chunked(body: Vec<u8>, piece: usize) -> reqwest::Body {
+fn chunked(body: &[u8], piece: usize) -> reqwest::Body {
     let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
         body.chunks(piece).map(|c| Ok(c.to_vec())).collect();
     reqwest::Body::wrap_stream(futures::stream::iter(pieces))
@@ -38,7 +38,7 @@ async fn five_megabytes_arrive_byte_for_byte_however_they_are_framed() {
             &world.client,
             reqwest::Body::from(body.clone()),
         ),
-        ("h1 chunked", &world.client, chunked(body.clone(), 70_000)),
+        ("h1 chunked", &world.client, chunked(&body, 70_000)),
         ("h2 length", &h2, reqwest::Body::from(body.clone())),
     ] {
         let request = client
@@ -82,11 +82,11 @@ async fn every_size_around_the_buffers_edges_arrives() {
         assert_eq!(body.len(), size);
         let mut ways = vec![
             ("length", &world.client, reqwest::Body::from(body.clone())),
-            ("chunked", &world.client, chunked(body.clone(), 4096)),
+            ("chunked", &world.client, chunked(&body, 4096)),
             ("h2", &h2, reqwest::Body::from(body.clone())),
         ];
         if size <= 65_536 {
-            ways.push(("h2 untold", &h2, chunked(body.clone(), 4096)));
+            ways.push(("h2 untold", &h2, chunked(&body, 4096)));
         }
         for (name, client, content) in ways {
             let request = client
@@ -119,7 +119,7 @@ async fn an_h2_body_of_untold_length_past_the_buffer_needs_a_length() {
         .post(world.gateway.url("/v1/messages"))
         .header("x-api-key", &world.key);
     let answer = request
-        .body(chunked(big(300_000), 8192))
+        .body(chunked(&big(300_000), 8192))
         .send()
         .await
         .expect("an answer");
@@ -144,7 +144,7 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read() {
     assert_eq!(status, 413, "{text}");
     let late = world
         .post("/v1/messages")
-        .body(chunked(big(2 << 20), 60_000))
+        .body(chunked(&big(2 << 20), 60_000))
         .send()
         .await
         .expect("an answer");

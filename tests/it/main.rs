@@ -1,5 +1,11 @@
 //! The real program in front of a scripted provider, driven from outside. One module for each promise.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail by panicking"
+)]
+
 mod audit;
 mod bodies;
 mod budgets;

@@ -126,7 +126,7 @@ async fn serve(
 }
 
 async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
-    let mut piece = [0; 65536];
+    let mut piece = vec![0; 65536];
     match stream.read(&mut piece).await {
         Ok(0) | Err(_) => None,
         Ok(n) => {

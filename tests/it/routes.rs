@@ -9,12 +9,11 @@ fn chat() -> serde_json::Value {
     json!({"model": "gpt-5.5", "max_completion_tokens": 50, "messages": [{"role": "user", "content": "hi"}]})
 }
 
-#[tokio::test]
-async fn every_route_reaches_its_provider_with_and_without_a_prefix() {
-    let world = World::usual().await;
+/// Path, body, and the path that the provider must see.
+fn cases() -> Vec<(&'static str, serde_json::Value, &'static str)> {
     let embed = json!({"model": "text-embedding-3-small", "input": "hi"});
     let respond = json!({"model": "gpt-5.5", "max_output_tokens": 50, "input": "hi"});
-    let cases = [
+    vec![
         (
             "/v1/messages?beta=true",
             message("hi"),
@@ -39,7 +38,13 @@ async fn every_route_reaches_its_provider_with_and_without_a_prefix() {
             json!({"model": "gpt-5.5", "max_tokens": 50, "prompt": "hi"}),
             "/v1/completions",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_route_reaches_its_provider_with_and_without_a_prefix() {
+    let world = World::usual().await;
+    let cases = cases();
     let count = cases.len();
     for (path, body, upstream) in cases {
         let answer = world
