@@ -172,7 +172,7 @@ async fn a_client_that_leaves_mid_stream_is_charged_and_the_provider_let_go() {
         let events = anthropic_events(&["one two three four"], 100, 20);
         let mut script = vec![stream_head()];
         script.extend(events[..3].iter().map(|event| chunk(event.as_bytes())));
-        script.push(Step::Wait(Duration::from_secs(60)));
+        script.push(Step::Wait(Duration::from_mins(1)));
         script
     });
     let answer = world

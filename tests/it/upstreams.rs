@@ -106,7 +106,7 @@ async fn a_provider_that_does_not_answer_is_a_504() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     world
         .provider
-        .answers(|_| vec![Step::Wait(Duration::from_secs(60))]);
+        .answers(|_| vec![Step::Wait(Duration::from_mins(1))]);
     let began = Instant::now();
     let answer = world.message("hi").send().await.expect("an answer");
     assert_eq!(answer.status(), 504);

@@ -44,7 +44,7 @@ fn a_process_to_be_killed() {
     let _sink = SqliteSink::start(&log, &state, DECADE).unwrap();
     let threads = (0..2_u32).map(|_| {
         let log = log.clone();
-        std::thread::spawn(move || {
+        std::thread::spawn(move || -> () {
             loop {
                 let id = Uuid::now_v7().as_u128();
                 let _written = log.begin(begin(id, 50)).unwrap();
