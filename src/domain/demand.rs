@@ -35,6 +35,8 @@ pub struct Demand {
     pub tool_calls: Option<u32>,
     /// The most sessions of the provider's code interpreter; `None` where unbounded.
     pub code_sessions: Option<u32>,
+    /// How many sessions one of them is priced as, for its memory; 0 reads as 1.
+    pub session_units: u32,
     /// The most images that a tool of the provider may make; `None` where unbounded.
     pub images: Option<u32>,
 }

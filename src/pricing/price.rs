@@ -99,7 +99,7 @@ pub(super) const GLOBAL: u32 = 1_000;
 const PART: u128 = 1_000_000_000;
 
 impl Price {
-    /// The ladder of a tier; a tier without prices of its own costs the standard.
+    /// The ladder of a tier; a tier without prices of its own costs the standard, and the fastest as much as the next.
     #[must_use]
     pub fn ladder(&self, tier: ServiceTier) -> &Ladder {
         let own = match tier {
@@ -107,7 +107,7 @@ impl Price {
             ServiceTier::Batch => self.batch.as_ref(),
             ServiceTier::Flex => self.flex.as_ref(),
             ServiceTier::Priority => self.priority.as_ref(),
-            ServiceTier::Fast => self.fast.as_ref(),
+            ServiceTier::Fast => self.fast.as_ref().or(self.priority.as_ref()),
         };
         own.unwrap_or(&self.standard)
     }

@@ -4,6 +4,9 @@ use crate::domain::{CacheWrites, Demand, ServiceTier, Usd};
 
 use super::price::{Ladder, Price, Rates, Sum};
 
+/// Where sessions of the code interpreter stand among the fees.
+const SESSIONS: usize = 2;
+
 /// How cautious a quote is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuoteMode {
@@ -39,10 +42,9 @@ impl Price {
             demand.code_sessions,
             demand.images,
         ];
-        sum.fees(
-            &self.fees,
-            times.map(|bound| u64::from(bound.unwrap_or(self.terms.tool_calls))),
-        )?;
+        let mut times = times.map(|bound| u64::from(bound.unwrap_or(self.terms.tool_calls)));
+        times[SESSIONS] = times[SESSIONS].checked_mul(u64::from(demand.session_units.max(1)))?;
+        sum.fees(&self.fees, times)?;
         sum.total()
     }
 

@@ -12,7 +12,7 @@ pub mod slots;
 pub mod sse;
 pub mod usage_chunk;
 
-pub use ask::{Ask, AskError, read_ask};
+pub use ask::{Ask, AskError, OtherModel, read_ask};
 pub use meter::{Meter, MeterInput, Metered};
 pub use refusal::{RefusalKind, refusal_body};
 pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};

@@ -65,6 +65,7 @@ prop_compose! {
         tier in proptest::option::of(0usize..5),
         regional in proptest::option::of(any::<bool>()),
         cache in 0usize..3,
+        units in 0u32..5,
         calls in proptest::array::uniform5(proptest::option::of(0u32..5)),
     ) -> Demand {
         Demand {
@@ -72,7 +73,7 @@ prop_compose! {
             opaque: flags[0], has_output: flags[1], audio_output: flags[2],
             tier: tier.map(|t| TIERS[t]), regional,
             cache_writes: [CacheWrites::None, CacheWrites::FiveMinutes, CacheWrites::Hour][cache],
-            server_calls: calls[0], web_searches: calls[1], tool_calls: calls[2], code_sessions: calls[3], images: calls[4],
+            server_calls: calls[0], web_searches: calls[1], tool_calls: calls[2], code_sessions: calls[3], images: calls[4], session_units: units,
         }
     }
 }
@@ -105,7 +106,8 @@ impl Provider<'_> {
         self.write(&mut usage);
         usage.web_searches = self.times(self.demand.web_searches);
         usage.tool_calls = self.times(self.demand.tool_calls);
-        usage.code_sessions = self.times(self.demand.code_sessions);
+        usage.code_sessions =
+            self.times(self.demand.code_sessions) * u64::from(self.demand.session_units.max(1));
         usage.images = self.times(self.demand.images);
         let account = self.demand.tier.unwrap_or(self.price.terms.tier);
         let tiers = [

@@ -5,7 +5,9 @@
 
 mod content;
 mod field;
+mod others;
 mod read;
+mod root;
 mod tools;
 
 use crate::domain::Demand;
@@ -23,8 +25,18 @@ pub struct Ask {
     pub demand: Demand,
     /// Whether the answer will say its usage without our help: false only for a chat stream without `include_usage`.
     pub usage_requested: bool,
+    /// Other models that may answer or advise, each with what it may be asked for on top: they must be allowed, and are billed.
+    pub others: Vec<OtherModel>,
     /// Whether the answer will come later by another request (`background`), so that this one will not tell its usage.
     pub background: bool,
+}
+
+/// A model besides the one that a request names first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherModel {
+    /// `None` where the provider chooses it.
+    pub name: Option<String>,
+    pub demand: Demand,
 }
 
 /// Why a body cannot be asked about. The message is for the client: it holds nothing of the body but field names of the API.

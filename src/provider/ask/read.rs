@@ -1,18 +1,21 @@
 //! The visitor that turns the tokens of a request into its ask.
 
-use crate::domain::{CacheWrites, Demand, ServiceTier};
+use crate::domain::{CacheWrites, Demand};
 
 use super::super::json::{Kind, Seen, Text, Token};
 use super::super::route::{Dialect, Endpoint};
 use super::Ask;
 use super::content::Part;
 use super::field::{Field, Tag};
+use super::others::{Entry, MOST};
+use super::root::{count, model_name, tokens};
 use super::tools::Tools;
+
+/// What is wrong with a name that is none.
+pub(super) const MODEL_FAULT: &str = "`model` must be 1 to 200 visible ASCII characters";
 
 /// Tokens that a provider puts around any request, unseen.
 const FRAME: u64 = 64;
-/// The longest name of a model.
-const MODEL: usize = 200;
 
 /// What an open container is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,12 @@ enum Place {
     ContextManagement,
     McpServers,
     Modalities,
+    CacheOptions,
+    /// What a code interpreter runs in.
+    Container,
+    /// A list of models that may answer instead, and an entry of it.
+    Fallbacks,
+    Fallback,
     #[default]
     Other,
 }
@@ -53,19 +62,22 @@ struct Frame {
 #[derive(Debug)]
 pub(super) struct Reader {
     endpoint: Endpoint,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     frames: Vec<Frame>,
     told: u64,
-    model: Option<String>,
-    stream: bool,
+    pub(super) model: Option<String>,
+    pub(super) stream: bool,
     include_usage: bool,
-    background: bool,
-    n: u32,
-    best_of: u32,
+    pub(super) background: bool,
+    pub(super) n: u32,
+    pub(super) best_of: u32,
     prompts: u32,
     not_text: u64,
-    tools: Tools,
-    demand: Demand,
+    pub(super) tools: Tools,
+    pub(super) demand: Demand,
+    /// The entry of a tool or fallback at hand, and those that are models.
+    entry: Entry,
+    others: Vec<Entry>,
     fault: Option<(&'static str, u64)>,
 }
 
@@ -99,6 +111,8 @@ impl Reader {
             not_text: 0,
             tools: Tools::default(),
             demand,
+            entry: Entry::default(),
+            others: Vec::new(),
             fault: None,
         }
     }
@@ -129,6 +143,11 @@ impl Reader {
             stream: self.stream,
             demand,
             usage_requested: !(chat && self.stream) || self.include_usage,
+            others: self
+                .others
+                .into_iter()
+                .map(|entry| entry.model(&demand))
+                .collect(),
             background: self.background,
         })
     }
@@ -145,7 +164,7 @@ impl Reader {
         }
     }
 
-    fn refuse(&mut self, message: &'static str, at: u64) {
+    pub(super) fn refuse(&mut self, message: &'static str, at: u64) {
         self.fault.get_or_insert((message, at));
     }
 
@@ -158,12 +177,17 @@ impl Reader {
         };
         match parent {
             Some((Place::Root, field)) => self.root_container(field, kind, at),
-            Some((_, Field::CacheControl)) => self.may_write(CacheWrites::FiveMinutes),
+            Some((_, Field::CacheControl | Field::Caching)) => {
+                self.may_write(CacheWrites::FiveMinutes);
+            }
             Some((Place::McpServers, _)) => self.tools.may_read_again(None),
             // A spoken answer of an earlier turn is told by its id.
             Some((Place::Part, Field::Audio)) => self.demand.opaque = true,
             Some((Place::Prompts, _)) => self.prompts = self.prompts.saturating_add(1),
             _ => {}
+        }
+        if matches!(place, Place::Tool | Place::Fallback) {
+            self.entry = Entry::default();
         }
         self.frames.push(Frame {
             place,
@@ -187,10 +211,34 @@ impl Reader {
                 self.demand.media_tokens += added.media_tokens;
                 self.demand.opaque |= added.opaque || self.is_reference(&frame);
             }
-            Place::Tool if frame.part.tags > 1 => self.tools.add(Tag::ServerTool, None),
-            Place::Tool => self.tools.add(frame.part.tag, frame.max_uses),
+            Place::Tool => self.close_tool(frame.part, frame.max_uses),
+            Place::Fallback => {
+                let entry = std::mem::take(&mut self.entry);
+                self.add_model(entry);
+            }
             _ => {}
         }
+    }
+
+    fn close_tool(&mut self, part: Part, max_uses: Option<u32>) {
+        // A tool that tells its type twice may be the dearer one.
+        let (tag, max_uses) = if part.tags > 1 {
+            (Tag::ServerTool, None)
+        } else {
+            (part.tag, max_uses)
+        };
+        self.tools.add(tag, max_uses);
+        if let Some(entry) = std::mem::take(&mut self.entry).advisor(tag, max_uses) {
+            self.add_model(entry);
+        }
+    }
+
+    /// Notes a model besides the first one.
+    pub(super) fn add_model(&mut self, entry: Entry) {
+        if self.others.len() == MOST {
+            return self.refuse("the request names too many models", 0);
+        }
+        self.others.push(entry);
     }
 
     /// An item of a Responses request with neither role nor type refers to an earlier one by its id.
@@ -239,15 +287,49 @@ impl Reader {
                     self.prompts = self.prompts.saturating_add(1);
                 }
             }
-            _ => match seen.token {
-                Token::String(text) => self.text(place, field, &text),
-                Token::Number(number) if field == Field::MaxUses => {
-                    if let Some(frame) = self.frames.last_mut() {
-                        frame.max_uses = count(number).max(frame.max_uses);
-                    }
+            Place::Tool | Place::Fallback => self.entry(field, seen),
+            Place::Fallbacks => self.fallback(seen),
+            _ => {
+                if let Token::String(text) = seen.token {
+                    self.text(place, field, &text);
                 }
-                _ => {}
+            }
+        }
+    }
+
+    /// A member of a tool, or of an entry in the list of fallbacks.
+    fn entry(&mut self, field: Field, seen: Seen<'_>) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        match (field, seen.token) {
+            (Field::Type, Token::String(text)) => frame.part.tagged(Tag::of_tool(&text.decoded())),
+            (Field::MaxUses, Token::Number(number)) => {
+                frame.max_uses = count(number).max(frame.max_uses);
+            }
+            (Field::MaxTokens, Token::Number(number)) => self.entry.output_tokens = tokens(number),
+            (Field::Speed, Token::String(text)) => {
+                self.entry.fast = &*text.decoded() != b"standard";
+            }
+            (Field::Model, Token::String(text)) => match model_name(&text) {
+                Some(name) => self.entry.model = Some(name),
+                None => self.refuse(MODEL_FAULT, seen.start),
             },
+            _ => {}
+        }
+    }
+
+    /// A fallback told by its name alone.
+    fn fallback(&mut self, seen: Seen<'_>) {
+        let Token::String(text) = seen.token else {
+            return;
+        };
+        match model_name(&text) {
+            Some(name) => self.add_model(Entry {
+                model: Some(name),
+                ..Entry::default()
+            }),
+            None => self.refuse(MODEL_FAULT, seen.start),
         }
     }
 
@@ -260,12 +342,11 @@ impl Reader {
         {
             return;
         }
-        if place == Place::CacheControl && field == Field::Ttl {
-            self.may_write(if &*text.decoded() == b"5m" {
-                CacheWrites::FiveMinutes
-            } else {
-                CacheWrites::Hour
-            });
+        match (place, field) {
+            (Place::CacheControl, Field::Ttl) => self.cache_for(text, b"5m"),
+            (Place::CacheOptions, Field::Ttl) => self.cache_for(text, b"30m"),
+            (Place::Container, Field::MemoryLimit) => self.tools.memory(&text.decoded()),
+            _ => {}
         }
         if place == Place::ContextManagement && text.decoded().starts_with(b"compact") {
             self.tools.may_read_again(Some(1));
@@ -279,7 +360,6 @@ impl Reader {
         match (place, field) {
             (Place::Part, Field::Type) => part.tagged(Tag::of_part(&text.decoded())),
             (Place::Source, Field::Type) => part.tagged(Tag::of_source(&text.decoded())),
-            (Place::Tool, Field::Type) => part.tagged(Tag::of_tool(&text.decoded())),
             (Place::Part, Field::ImageUrl) | (Place::Part | Place::Source, Field::Url) => {
                 part.url(text);
             }
@@ -292,99 +372,28 @@ impl Reader {
         }
     }
 
-    fn may_write(&mut self, writes: CacheWrites) {
+    /// A lifetime in the cache: the short one, or a longer one.
+    fn cache_for(&mut self, ttl: &Text<'_>, short: &[u8]) {
+        self.may_write(if &*ttl.decoded() == short {
+            CacheWrites::FiveMinutes
+        } else {
+            CacheWrites::Hour
+        });
+    }
+
+    pub(super) fn may_write(&mut self, writes: CacheWrites) {
         self.demand.cache_writes = self.demand.cache_writes.max(writes);
-    }
-
-    /// A field of the request itself that is a list or an object.
-    fn root_container(&mut self, field: Field, kind: Kind, at: u64) {
-        match field {
-            Field::Model => self.refuse("`model` must be a string", at),
-            Field::N | Field::BestOf => self.refuse("`n` and `best_of` must be whole numbers", at),
-            Field::CacheControl => self.may_write(CacheWrites::FiveMinutes),
-            Field::Container => {
-                self.demand.opaque = true;
-                self.tools.may_read_again(None);
-            }
-            Field::Conversation => self.demand.opaque = true,
-            Field::Prompt if kind == Kind::Object => self.demand.opaque = true,
-            Field::Audio => self.demand.audio_output = true,
-            Field::WebSearchOptions => self.tools.may_search(Some(1)),
-            Field::SearchParameters | Field::Plugins => self.tools.may_search(None),
-            _ => {}
-        }
-    }
-
-    /// A field of the request itself that is a single value.
-    fn root(&mut self, field: Field, seen: Seen<'_>) {
-        match (field, seen.token) {
-            (Field::Model, Token::String(text)) => match model_name(&text) {
-                Some(name) => self.model = Some(name),
-                None => self.refuse(
-                    "`model` must be 1 to 200 visible ASCII characters",
-                    seen.start,
-                ),
-            },
-            (Field::Model, _) => self.refuse("`model` must be a string", seen.start),
-            (_, Token::Null) => {}
-            (Field::Stream, token) => self.stream = token == Token::Bool(true),
-            (Field::Background, token) => self.background = token != Token::Bool(false),
-            (Field::N | Field::BestOf, token) => self.answers(field, token, seen.start),
-            (_, Token::Number(number)) => self.root_number(field, number),
-            (_, Token::String(text)) => self.root_text(field, &text),
-            _ => {}
-        }
-    }
-
-    fn answers(&mut self, field: Field, token: Token<'_>, at: u64) {
-        let Token::Number(number) = token else {
-            return self.refuse("`n` and `best_of` must be whole numbers", at);
-        };
-        match (field, count(number)) {
-            (_, None) => self.refuse("`n` and `best_of` must be whole numbers", at),
-            (Field::N, Some(n)) => self.n = n.max(1),
-            (_, Some(n)) => self.best_of = n.max(1),
-        }
-    }
-
-    fn root_number(&mut self, field: Field, number: &[u8]) {
-        match field {
-            Field::MaxTokens | Field::MaxCompletionTokens | Field::MaxOutputTokens => {
-                // Anything but a whole number leaves the bound to the model; of two bounds the wider counts.
-                let told = std::str::from_utf8(number)
-                    .ok()
-                    .and_then(|n| n.parse().ok());
-                let before = self.demand.output_tokens;
-                self.demand.output_tokens = told.map(|told: u64| told.max(before.unwrap_or(0)));
-            }
-            Field::MaxToolCalls => self.tools.bound = count(number),
-            _ => {}
-        }
-    }
-
-    fn root_text(&mut self, field: Field, text: &Text<'_>) {
-        let word = text.decoded();
-        match field {
-            Field::PreviousResponseId | Field::Conversation => self.demand.opaque = true,
-            Field::Container => {
-                self.demand.opaque = true;
-                self.tools.may_read_again(None);
-            }
-            Field::ServiceTier => self.demand.tier = self.demand.tier.max(tier(&word)),
-            Field::Speed if &*word != b"standard" => self.demand.tier = Some(ServiceTier::Fast),
-            Field::InferenceGeo => self.demand.regional = Some(&*word != b"global"),
-            Field::PromptCacheRetention if !matches!(&*word, b"in_memory" | b"in-memory") => {
-                self.may_write(CacheWrites::Hour);
-            }
-            _ => {}
-        }
     }
 }
 
 /// What a container is, from where it stands.
 fn inside(parent: Place, field: Field, kind: Kind) -> Place {
     match (parent, field, kind) {
-        (_, Field::CacheControl, Kind::Object) => Place::CacheControl,
+        (_, Field::CacheControl | Field::Caching, Kind::Object) => Place::CacheControl,
+        (Place::Root, Field::PromptCacheOptions, Kind::Object) => Place::CacheOptions,
+        (Place::Root, Field::Fallbacks | Field::Models, Kind::Array) => Place::Fallbacks,
+        (Place::Fallbacks, _, Kind::Object) => Place::Fallback,
+        (Place::Tool, Field::Container, Kind::Object) => Place::Container,
         (Place::Root, Field::Messages | Field::Input, Kind::Array) => Place::Messages,
         (Place::Root, Field::System, Kind::Array)
         | (Place::Part, Field::Content | Field::Output, Kind::Array) => Place::Parts,
@@ -404,29 +413,4 @@ fn inside(parent: Place, field: Field, kind: Kind) -> Place {
         (Place::Root, Field::Modalities, Kind::Array) => Place::Modalities,
         _ => Place::Other,
     }
-}
-
-/// The tier of that name; `None` where the account decides. A name we do not know may be the dearest.
-fn tier(name: &[u8]) -> Option<ServiceTier> {
-    match name {
-        b"auto" => None,
-        b"default" | b"standard" | b"standard_only" => Some(ServiceTier::Standard),
-        b"flex" => Some(ServiceTier::Flex),
-        b"batch" => Some(ServiceTier::Batch),
-        b"priority" => Some(ServiceTier::Priority),
-        _ => Some(ServiceTier::Fast),
-    }
-}
-
-fn model_name(text: &Text<'_>) -> Option<String> {
-    let name = text.decoded();
-    let fits = text.is_whole()
-        && (1..=MODEL).contains(&name.len())
-        && name.iter().all(u8::is_ascii_graphic);
-    fits.then(|| String::from_utf8_lossy(&name).into_owned())
-}
-
-/// A whole number that counts something.
-fn count(number: &[u8]) -> Option<u32> {
-    std::str::from_utf8(number).ok()?.parse().ok()
 }

@@ -31,6 +31,7 @@ fn a_plain_request_is_read() {
         web_searches: Some(0),
         tool_calls: Some(0),
         code_sessions: Some(0),
+        session_units: 1,
         images: Some(0),
         ..Demand::default()
     };
@@ -402,6 +403,78 @@ fn tools_of_the_provider_are_bounded_or_not() {
         &json!({"model": "gpt-5-search-api"}),
     );
     assert_eq!(chat.demand.web_searches, Some(1));
+}
+
+#[test]
+fn every_model_that_may_answer_or_advise_is_told() {
+    let ask = messages(&json!({"model": "m", "max_tokens": 100, "fallbacks": [
+        {"model": "other", "max_tokens": 500, "speed": "fast"}, {"model": "third"}, "fourth"],
+        "tools": [{"type": "advisor_20260301", "model": "wise", "max_uses": 3, "max_tokens": 50},
+            {"type": "custom", "name": "x", "model": "not-a-model"}]}));
+    let told: Vec<_> = ask
+        .others
+        .iter()
+        .map(|other| {
+            (
+                other.name.as_deref().unwrap(),
+                other.demand.output_tokens,
+                other.demand.tier,
+                other.demand.answers,
+            )
+        })
+        .collect();
+    let fast = Some(ServiceTier::Fast);
+    assert_eq!(
+        told,
+        [
+            ("other", Some(500), fast, 1),
+            ("third", Some(100), None, 1),
+            ("fourth", Some(100), None, 1),
+            ("wise", Some(50), None, 3)
+        ]
+    );
+    assert_eq!(ask.others[3].demand.server_calls, Some(2));
+    assert_eq!(ask.demand.server_calls, Some(3));
+    let chosen = messages(&json!({"model": "m", "fallbacks": "default"}));
+    assert_eq!(chosen.others[0].name, None);
+    assert!(
+        messages(&json!({"model": "m", "fallbacks": null}))
+            .others
+            .is_empty()
+    );
+    assert!(error(br#"{"model":"m","fallbacks":[{"model":"a b"}]}"#).contains("`model`"));
+    let many = json!({"model": "m", "fallbacks": vec!["x"; 17]}).to_string();
+    assert!(error(many.as_bytes()).contains("too many models"));
+}
+
+#[test]
+fn newer_fields_that_change_the_bill_are_read() {
+    let demand = |body: &Value| ask_of(Endpoint::Responses, body).demand;
+    let ttl = |ttl: &str| {
+        demand(&json!({"model": "m", "prompt_cache_options": {"ttl": ttl}})).cache_writes
+    };
+    assert_eq!(
+        (ttl("30m"), ttl("12h")),
+        (CacheWrites::FiveMinutes, CacheWrites::Hour)
+    );
+    let memory = |container: &Value| {
+        demand(
+            &json!({"model": "m", "tools": [{"type": "code_interpreter", "container": container}]}),
+        )
+        .session_units
+    };
+    assert_eq!(memory(&json!({"type": "auto", "memory_limit": "16g"})), 16);
+    assert_eq!(memory(&json!({"type": "auto", "memory_limit": "2t"})), 64);
+    assert_eq!(memory(&json!("cntr_1")), 1);
+    let fast = demand(&json!({"model": "m", "service_tier": "fast"}));
+    assert_eq!(fast.tier, Some(ServiceTier::Priority));
+    let search =
+        demand(&json!({"model": "m", "tools": [{"type": "tool_search"}, {"type": "mcp"}]}));
+    assert_eq!((search.tool_calls, search.server_calls), (Some(0), None));
+    let thread = messages(
+        &json!({"model": "m", "thread": {"type": "continue", "previous_message_id": "msg_1"}}),
+    );
+    assert!(thread.demand.opaque);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) struct Tools {
     images: Calls,
     /// `max_tool_calls` bounds all kinds together.
     pub(super) bound: Option<u32>,
+    /// Gigabytes of the largest code interpreter: what its sessions are priced by.
+    units: u32,
 }
 
 /// A number of calls that may be unbounded.
@@ -59,6 +61,7 @@ impl Tools {
             Tag::WebSearch => self.may_call(max_uses, |tools| &mut tools.searches),
             Tag::CodeInterpreter => self.may_call(max_uses, |tools| &mut tools.sessions),
             Tag::ImageGeneration => self.may_call(max_uses, |tools| &mut tools.images),
+            Tag::FreeServerTool | Tag::Advisor => self.may_read_again(max_uses),
             _ => self.may_call(max_uses, |tools| &mut tools.others),
         }
         self.known += 1;
@@ -74,6 +77,17 @@ impl Tools {
         self.calls.add(times);
     }
 
+    /// A code interpreter with so much memory, such as `4g`; what we do not know is the most that there is.
+    pub(super) fn memory(&mut self, limit: &[u8]) {
+        let units = match limit {
+            b"1g" => 1,
+            b"4g" => 4,
+            b"16g" => 16,
+            _ => 64,
+        };
+        self.units = self.units.max(units);
+    }
+
     fn may_call(&mut self, times: Option<u32>, kind: impl Fn(&mut Self) -> &mut Calls) {
         kind(self).add(times);
         self.calls.add(times);
@@ -85,6 +99,7 @@ impl Tools {
         demand.web_searches = self.searches.within(self.bound);
         demand.tool_calls = self.others.within(self.bound);
         demand.code_sessions = self.sessions.within(self.bound);
+        demand.session_units = self.units.max(1);
         demand.images = self.images.within(self.bound);
         demand.input_bytes += KNOWN_TOOL * self.known + if self.any { ANY_TOOL } else { 0 };
     }

@@ -49,6 +49,18 @@ impl Counts {
         }
     }
 
+    /// The numbers of tokens told by `rounds` instead of our own, which have those of other models among them.
+    pub(super) fn replace_tokens(&mut self, rounds: &Self) {
+        let own = *self;
+        *self = Self {
+            input: rounds.input.or(own.input.map(|_| 0)),
+            output: rounds.output.or(own.output.map(|_| 0)),
+            searches: own.searches,
+            other_calls: own.other_calls,
+            ..*rounds
+        };
+    }
+
     /// Of each number the larger one.
     pub(super) fn at_least(&mut self, other: &Self) {
         for (mine, theirs) in self.each().into_iter().zip(other.values()) {
@@ -107,11 +119,14 @@ impl Counts {
             input = input.saturating_add(cached);
         }
         usage.cache_read = take(&mut input, self.cached);
-        let written = take(&mut input, self.cache_write);
-        match writes {
-            CacheWrites::Hour => usage.cache_write_1h = written,
-            _ => usage.cache_write_5m = written,
-        }
+        let written = take(&mut input, self.cache_write.max(self.split_writes()));
+        let long = match (self.cache_write_1h, writes) {
+            (Some(long), _) => long.min(written),
+            (None, CacheWrites::Hour) => written,
+            (None, _) => 0,
+        };
+        usage.cache_write_1h = long;
+        usage.cache_write_5m = written - long;
         usage.audio_input = take(&mut input, self.audio_input);
         usage.image_input = take(&mut input, self.image_input);
         usage.input = input;
@@ -121,6 +136,14 @@ impl Counts {
         usage.output = output;
         usage.reasoning = self.reasoning.unwrap_or(0).min(output);
         usage
+    }
+
+    /// What was written to the cache, where only its parts are told.
+    fn split_writes(&self) -> Option<u64> {
+        match (self.cache_write_5m, self.cache_write_1h) {
+            (Some(short), Some(long)) => Some(short.saturating_add(long)),
+            (short, long) => short.or(long),
+        }
     }
 
     /// Tokens that the total has and neither input nor output: reasoning, with those who count it apart.
@@ -142,11 +165,12 @@ fn take(whole: &mut u64, part: Option<u64>) -> u64 {
 /// The tier that an answer names; `None` where the word says nothing.
 pub(super) fn tier(word: &[u8]) -> Option<ServiceTier> {
     match word {
+        // `OpenAI` prices `fast` as `priority`; Anthropic's speed is told in a field of its own.
         b"standard" | b"default" | b"on_demand" => Some(ServiceTier::Standard),
         b"batch" => Some(ServiceTier::Batch),
         b"flex" => Some(ServiceTier::Flex),
-        b"priority" => Some(ServiceTier::Priority),
-        b"fast" | b"ultrafast" => Some(ServiceTier::Fast),
+        b"priority" | b"fast" => Some(ServiceTier::Priority),
+        b"ultrafast" => Some(ServiceTier::Fast),
         _ => None,
     }
 }

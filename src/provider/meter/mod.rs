@@ -8,6 +8,7 @@ mod field;
 mod items;
 mod lines;
 mod read;
+mod rounds;
 
 use std::borrow::Cow;
 
@@ -66,6 +67,8 @@ pub struct Metered {
     /// What to charge for: the provider's count, completed by upper estimates where it did not tell.
     pub usage: Usage,
     pub provenance: Provenance,
+    /// What other models than the one asked for used, on top of `usage`: each by its own price.
+    pub others: Vec<(String, Usage)>,
     /// Whether the answer told its final usage, as the dialect marks it.
     pub complete: bool,
     /// The model that answered, as the provider names it.
@@ -150,6 +153,7 @@ impl Meter {
             Dialect::OpenAi => told.openai(self.demand.cache_writes),
         };
         self.extras(usage);
+        metered.others = self.others(usage);
         let output_told = told.output.is_some() || !self.demand.has_output;
         metered.provenance = match (
             metered.complete && told.input.is_some() && output_told,
@@ -178,6 +182,19 @@ impl Meter {
         metered.hidden_output = self.hides(input_told);
     }
 
+    /// What other models used, in the tier and region of the whole request.
+    fn others(&self, first: &Usage) -> Vec<(String, Usage)> {
+        let usage = |counts: &counts::Counts| Usage {
+            tier: first.tier,
+            regional: first.regional,
+            ..counts.anthropic()
+        };
+        let others = self.seen.reading.others().iter();
+        others
+            .map(|(model, counts)| (model.clone(), usage(counts)))
+            .collect()
+    }
+
     /// Tier, region and tool calls.
     fn extras(&self, usage: &mut Usage) {
         let reading = &self.seen.reading;
@@ -200,7 +217,7 @@ impl Meter {
         };
         usage.web_searches = tally.searches.max(counts.searches.unwrap_or(0)).max(asked);
         usage.tool_calls = tally.tool_calls.max(counts.other_calls.unwrap_or(0));
-        usage.code_sessions = tally.sessions;
+        usage.code_sessions = tally.sessions * u64::from(self.demand.session_units.max(1));
         usage.images = tally.images;
     }
 

@@ -4,6 +4,7 @@ use super::super::json::{Kind, Seen, Text, Token};
 use super::counts::{Counts, count, tier};
 use super::field::{Event, Field, ItemKind};
 use super::items::{Item, Tally};
+use super::rounds::Rounds;
 use crate::domain::ServiceTier;
 
 /// Tokens around a block or call that are not in its text: brackets, the name of a tool.
@@ -24,6 +25,8 @@ enum Place {
     OutputDetails,
     CacheCreation,
     ServerTools,
+    /// `tool_usage` beside the usage.
+    ToolUsage,
     Iterations,
     Iteration,
     Items,
@@ -45,8 +48,7 @@ pub(super) struct Reading {
     places: Vec<(Place, Field)>,
     pub(super) counts: Counts,
     /// The readings of the conversation, where they are told one by one.
-    rounds: Counts,
-    round: Counts,
+    rounds: Rounds,
     pub(super) tier: Option<ServiceTier>,
     /// Whether Anthropic says that it served the request fast.
     pub(super) fast: Option<bool>,
@@ -124,11 +126,20 @@ impl Reading {
         tally
     }
 
-    /// The numbers told, with the sum of the single readings where it is larger.
+    /// The numbers told for the first model; those of its single readings where they are more.
     pub(super) fn told(&self) -> Counts {
         let mut counts = self.counts;
-        counts.at_least(&self.rounds);
+        if self.rounds.others().is_empty() {
+            counts.at_least(self.rounds.own());
+        } else {
+            counts.replace_tokens(self.rounds.own());
+        }
         counts
+    }
+
+    /// The numbers told for other models.
+    pub(super) fn others(&self) -> &[(String, Counts)] {
+        self.rounds.others()
     }
 
     /// Whether a whole `usage` object was read.
@@ -161,8 +172,8 @@ impl Reading {
             Some((parent, field)) => inside(*parent, *field, kind),
         };
         match place {
-            Place::Iterations => self.rounds = Counts::default(),
-            Place::Iteration => self.round = Counts::default(),
+            Place::Iterations => self.rounds = Rounds::default(),
+            Place::Iteration => self.rounds.begin(),
             Place::Items => self.listed = Tally::default(),
             Place::Item => self.item = Item::default(),
             Place::Choices => self.progress.started = true,
@@ -179,7 +190,7 @@ impl Reading {
             return;
         };
         match (place, self.places.last()) {
-            (Place::Iteration, _) => self.rounds.add(&self.round),
+            (Place::Iteration, _) => self.rounds.end(),
             (Place::Usage, _) => self.now.usage = true,
             (Place::Item, Some((Place::Items, _))) => {
                 let item = self.item;
@@ -203,7 +214,7 @@ impl Reading {
             .iter()
             .any(|(place, _)| *place == Place::Iteration);
         let counts = if in_round {
-            &mut self.round
+            self.rounds.now()
         } else {
             &mut self.counts
         };
@@ -257,7 +268,11 @@ impl Reading {
                 self.progress.unsealed = false;
             }
             (Place::Text, Field::FinishReason) => self.progress.finished = true,
-            (Place::Root | Place::Envelope, Field::Model) => self.model(text),
+            (Place::Root | Place::Envelope, Field::Model) => {
+                self.model = name(text).or(self.model.take());
+            }
+            (Place::Iteration, Field::Model) => self.rounds.model(name(text)),
+            (Place::Iteration, Field::Type) => self.rounds.kind(&text.decoded()),
             (Place::Root | Place::Envelope | Place::Usage, Field::ServiceTier) => {
                 self.tier = tier(&text.decoded()).or(self.tier);
             }
@@ -279,13 +294,6 @@ impl Reading {
         self.text = self.text.saturating_add(text.len);
     }
 
-    fn model(&mut self, text: &Text<'_>) {
-        let name = text.decoded();
-        if (1..=MODEL).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic) {
-            self.model = Some(String::from_utf8_lossy(&name).into_owned());
-        }
-    }
-
     fn item_text(&mut self, field: Field, text: &Text<'_>) {
         match field {
             Field::Type => self.item.kind = ItemKind::of(&text.decoded()),
@@ -301,11 +309,19 @@ impl Reading {
     }
 }
 
+/// The name of a model, where it can be one.
+fn name(text: &Text<'_>) -> Option<String> {
+    let name = text.decoded();
+    let fits = (1..=MODEL).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
+    fits.then(|| String::from_utf8_lossy(&name).into_owned())
+}
+
 /// What a container is, from where it stands.
 fn inside(parent: Place, field: Field, kind: Kind) -> Place {
     use Place::{
         Action, CacheCreation, Calls, Choices, Delta, Envelope, InputDetails, Item, Items,
-        Iteration, Iterations, Other, OutputDetails, Root, ServerTools, Text, Usage, XGroq,
+        Iteration, Iterations, Other, OutputDetails, Root, ServerTools, Text, ToolUsage, Usage,
+        XGroq,
     };
     match (parent, field, kind) {
         (Root, Field::Message | Field::Response, Kind::Object) => Envelope,
@@ -321,8 +337,10 @@ fn inside(parent: Place, field: Field, kind: Kind) -> Place {
         (Text, Field::ToolCalls, Kind::Array) => Calls,
         (Usage | Iteration, Field::InputDetails, Kind::Object) => InputDetails,
         (Usage | Iteration, Field::OutputDetails, Kind::Object) => OutputDetails,
-        (Usage | Iteration, Field::CacheCreation, Kind::Object) => CacheCreation,
-        (Usage | Iteration, Field::ServerTools, Kind::Object) => ServerTools,
+        (Usage | Iteration | InputDetails, Field::CacheCreation, Kind::Object) => CacheCreation,
+        (Root | Envelope, Field::ToolUsage, Kind::Object) => ToolUsage,
+        (ToolUsage, Field::WebSearch, Kind::Object)
+        | (Usage | Iteration, Field::ServerTools, Kind::Object) => ServerTools,
         (Usage, Field::Iterations, Kind::Array) => Iterations,
         (Iterations, _, Kind::Object) => Iteration,
         _ => Other,

@@ -178,6 +178,55 @@ fn readings_told_one_by_one_are_summed() {
 }
 
 #[test]
+fn what_other_models_used_is_told_apart() {
+    let metered = answer(
+        Messages,
+        &json!({"model": "fallback-model", "content": [], "usage": {"input_tokens": 60, "output_tokens": 25,
+            "server_tool_use": {"web_search_requests": 1}, "service_tier": "priority", "iterations": [
+            {"type": "message", "model": "first-model", "input_tokens": 10, "output_tokens": 1},
+            {"type": "advisor_message", "model": "first-model", "input_tokens": 7, "output_tokens": 8},
+            {"type": "message", "model": "fallback-model", "input_tokens": 20, "output_tokens": 4, "cache_read_input_tokens": 3},
+            {"type": "fallback_message", "model": "fallback-model", "input_tokens": 40, "output_tokens": 21},
+        ]}}),
+    );
+    let tier = ServiceTier::Priority;
+    let expected = Usage {
+        input: 10,
+        output: 1,
+        web_searches: 1,
+        tier,
+        ..Usage::default()
+    };
+    assert_eq!(
+        (metered.usage, metered.provenance),
+        (expected, Provenance::Exact)
+    );
+    let other = |input, output, cache_read| Usage {
+        input,
+        cache_read,
+        output,
+        tier,
+        ..Usage::default()
+    };
+    let others = [
+        ("first-model".to_owned(), other(7, 8, 0)),
+        ("fallback-model".to_owned(), other(60, 25, 3)),
+    ];
+    assert_eq!(metered.others, others);
+    // Readings of one model alone, even named, are no other model's.
+    let single = answer(
+        Messages,
+        &json!({"usage": {"input_tokens": 30, "output_tokens": 9, "iterations": [
+            {"type": "message", "model": "m", "input_tokens": 10, "output_tokens": 4},
+            {"type": "message", "model": "m", "input_tokens": 20, "output_tokens": 5}]}}),
+    );
+    assert_eq!(
+        (single.usage.input, single.usage.output, single.others.len()),
+        (30, 9, 0)
+    );
+}
+
+#[test]
 fn an_error_after_the_200_is_told_apart() {
     let error =
         json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});

@@ -271,3 +271,31 @@ fn what_was_asked_for_counts_where_the_answer_does_not_say() {
         "a cheaper tier must be confirmed"
     );
 }
+
+#[test]
+fn newer_details_are_read() {
+    let writes = answer(
+        Responses,
+        &json!({"service_tier": "fast", "usage": {"input_tokens": 100, "output_tokens": 1, "input_tokens_details": {
+            "cached_tokens": 10, "cache_write_tokens": 50, "cache_write_tokens_details": {"ttl_12h_tokens": 20, "ttl_30m_tokens": 30}}},
+            "tool_usage": {"web_search": {"num_requests": 4}, "image_gen": {"input_tokens": 5}}}),
+    );
+    let usage = writes.usage;
+    assert_eq!(
+        (usage.input, usage.cache_write_1h, usage.cache_write_5m),
+        (40, 20, 30)
+    );
+    assert_eq!((usage.web_searches, usage.tier), (4, ServiceTier::Priority));
+    let body = json!({"usage": {"input_tokens": 1, "output_tokens": 1}, "output": [{"type": "code_interpreter_call", "container_id": "c"}]});
+    let demand = Demand {
+        session_units: 16,
+        ..plain()
+    };
+    let metered = meter(
+        Responses,
+        MeterInput::Json,
+        demand,
+        &[body.to_string().as_bytes()],
+    );
+    assert_eq!(metered.usage.code_sessions, 16);
+}
