@@ -52,6 +52,30 @@ impl Usage {
         .fold(self.input, |sum, part| sum.saturating_add(*part))
     }
 
+    /// Both together, in the tier and region of this one: for the audit of a request that several models answered.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |of: fn(&Self) -> u64| of(self).saturating_add(of(other));
+        Self {
+            input: sum(|u| u.input),
+            cache_read: sum(|u| u.cache_read),
+            cache_write_5m: sum(|u| u.cache_write_5m),
+            cache_write_1h: sum(|u| u.cache_write_1h),
+            output: sum(|u| u.output),
+            reasoning: sum(|u| u.reasoning),
+            audio_input: sum(|u| u.audio_input),
+            audio_output: sum(|u| u.audio_output),
+            image_input: sum(|u| u.image_input),
+            image_output: sum(|u| u.image_output),
+            web_searches: sum(|u| u.web_searches),
+            tool_calls: sum(|u| u.tool_calls),
+            code_sessions: sum(|u| u.code_sessions),
+            images: sum(|u| u.images),
+            tier: self.tier,
+            regional: self.regional,
+        }
+    }
+
     /// All output tokens.
     #[must_use]
     pub fn total_output(&self) -> u64 {

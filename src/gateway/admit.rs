@@ -349,7 +349,7 @@ fn check_model(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refu
     let model = Label::clean(&ask.model, Label::MODEL);
     ctx.row.model = model.clone();
     if standing.team.policy.models.allows(&ask.model) {
-        return Ok(());
+        return check_others(ctx, standing, ask);
     }
     // The body has not been scanned yet, and a name that no price table has may be anything: neither shown nor kept.
     if ctx.snapshot.prices.find("", &ask.model).known {
@@ -359,6 +359,20 @@ fn check_model(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refu
     }
     ctx.row.model = Label::withheld();
     Err(Refusal::ModelNotAllowed { model: None })
+}
+
+/// Models that may answer or advise besides the first pass the same list. One that the provider chooses passes only where
+/// every model does.
+fn check_others(ctx: &Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {
+    for other in &ask.others {
+        let name = other.name.as_deref().unwrap_or("");
+        if !standing.team.policy.models.allows(name) {
+            let known = ctx.snapshot.prices.find("", name).known;
+            let model = known.then(|| Label::clean(name, Label::MODEL).to_string());
+            return Err(Refusal::ModelNotAllowed { model });
+        }
+    }
+    Ok(())
 }
 
 /// Scans head and body; on a block the request ends here, and nothing has left.
@@ -454,10 +468,19 @@ fn reserve(
             .inc();
     }
     ctx.row.priced_as = Some(priced.model.clone());
-    let quote = priced
-        .price
-        .quote(&ask.demand, snapshot.settings.budget.quote)
-        .ok_or(Refusal::Unbounded)?;
+    let mode = snapshot.settings.budget.quote;
+    let mut quote = priced.price.quote(&ask.demand, mode);
+    for other in &ask.others {
+        let name = other.name.as_deref().unwrap_or("");
+        let priced = snapshot
+            .prices
+            .find(destination.upstream.name.as_str(), name);
+        let extra = priced.price.quote(&other.demand, mode);
+        quote = quote
+            .zip(extra)
+            .and_then(|(sum, extra)| sum.checked_add(extra));
+    }
+    let quote = quote.ok_or(Refusal::Unbounded)?;
     let hold = gateway
         .ledger
         .reserve(&standing.accounts, quote, ctx.row.at)

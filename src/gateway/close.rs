@@ -119,28 +119,34 @@ impl Charged {
         let Some(metered) = relay.metered() else {
             return Self::free();
         };
-        if !metered.complete && metered.hidden_output {
-            return Self {
-                usage: metered.usage,
-                ..whole
-            };
+        let others = metered.others.iter();
+        let usage = others
+            .clone()
+            .fold(metered.usage, |sum, (_, usage)| sum.plus(usage));
+        if metered.hidden_output {
+            return Self { usage, ..whole };
         }
-        let priced = snapshot
-            .prices
-            .find(passage.upstream.name.as_str(), &passage.terms.model);
-        match priced.price.cost(&metered.usage) {
-            None => Self {
-                usage: metered.usage,
-                ..whole
-            },
+        let cost = |model: &str, usage: &Usage| {
+            let provider = passage.upstream.name.as_str();
+            snapshot.prices.find(provider, model).price.cost(usage)
+        };
+        let mut total = cost(&passage.terms.model, &metered.usage);
+        for (model, usage) in others {
+            let more = cost(model, usage);
+            total = total
+                .zip(more)
+                .and_then(|(sum, more)| sum.checked_add(more));
+        }
+        match total {
+            None => Self { usage, ..whole },
             Some(cost) if metered.provenance == Provenance::Exact => Self {
-                usage: metered.usage,
+                usage,
                 provenance: metered.provenance,
                 cost,
             },
             // An estimate is an upper bound; so is the reservation.
             Some(cost) => Self {
-                usage: metered.usage,
+                usage,
                 provenance: metered.provenance,
                 cost: cost.min(hold.amount()),
             },

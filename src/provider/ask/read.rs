@@ -238,6 +238,10 @@ impl Reader {
         if self.others.len() == MOST {
             return self.refuse("the request names too many models", 0);
         }
+        if !entry.advises {
+            // An attempt that is declined is billed as well.
+            self.tools.may_read_again(Some(1));
+        }
         self.others.push(entry);
     }
 

@@ -434,7 +434,11 @@ fn every_model_that_may_answer_or_advise_is_told() {
         ]
     );
     assert_eq!(ask.others[3].demand.server_calls, Some(2));
-    assert_eq!(ask.demand.server_calls, Some(3));
+    assert_eq!(
+        ask.demand.server_calls,
+        Some(6),
+        "three advices and three attempts that may be declined"
+    );
     let chosen = messages(&json!({"model": "m", "fallbacks": "default"}));
     assert_eq!(chosen.others[0].name, None);
     assert!(
