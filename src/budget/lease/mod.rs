@@ -72,7 +72,8 @@ pub(super) struct Lease {
     phase: Phase,
     /// Nano-dollars lent to ourselves while the store is away.
     grace: u64,
-    exhausted: bool,
+    /// What the newest answer said.
+    last: Option<Status>,
     fleet: Option<FleetPosition>,
     fleet_short: bool,
     /// The state of the store that this lease has reported to (see [`World::era`]).
@@ -95,7 +96,7 @@ impl Lease {
             reported: Micros::ZERO,
             phase: Phase::Fresh,
             grace: 0,
-            exhausted: false,
+            last: None,
             fleet: None,
             fleet_short: false,
             era: 0,
@@ -193,7 +194,7 @@ impl Lease {
         }
         self.fit(pool, terms, world);
         let low = pool.standing().free < self.target(terms, world) / 2;
-        low && self.phase == Phase::Live && !self.exhausted && !self.is_away(world)
+        low && self.phase == Phase::Live && !self.is_refused() && !self.is_away(world)
     }
 
     /// Whether nothing is left to be said: all reported, all returned.
@@ -241,7 +242,7 @@ impl Lease {
         if ask.seq >= self.answered_seq {
             self.answered_seq = ask.seq;
             self.reported = self.reported.max(ask.spent);
-            self.exhausted = matches!(answer.status, Status::Exhausted | Status::Warming);
+            self.last = Some(answer.status);
             self.fleet_short = answer.short;
             self.fleet = Some(FleetPosition {
                 used: answer.used.usd(),
@@ -280,7 +281,7 @@ impl Lease {
             return 0;
         }
         let cap = terms.cap.nanos();
-        let short = self.fleet_short || self.exhausted;
+        let short = self.fleet_short || self.last == Some(Status::Exhausted);
         let floor = if short {
             0
         } else {
@@ -324,7 +325,7 @@ impl Lease {
     fn is_due(&self, spent: Micros, want: Micros, purpose: Purpose, world: &World) -> bool {
         let options = world.options;
         let since = self.since_ask(world);
-        let pause = if self.exhausted {
+        let pause = if self.is_refused() {
             options.exhausted_pause
         } else {
             Duration::ZERO
@@ -375,6 +376,11 @@ impl Lease {
             share: world.nodes.saturating_mul(2).max(2),
             alert_at: terms.alert_at.to_vec(),
         }
+    }
+
+    /// Whether the store grants nothing for now, so that asking again at once is useless.
+    fn is_refused(&self) -> bool {
+        matches!(self.last, Some(Status::Exhausted | Status::Warming))
     }
 
     fn since_ask(&self, world: &World) -> Duration {

@@ -28,6 +28,8 @@ fn weather(seed: u64) -> Weather {
         kill: random.random_range(0..30),
         disk_lost: 300,
         rollback: if seed.is_multiple_of(2) { 0 } else { 10 },
+        cap_moves: if seed.is_multiple_of(3) { 5 } else { 0 },
+        overruns: if seed.is_multiple_of(5) { 20 } else { 0 },
         kills_before_rollback: false,
     }
 }
@@ -52,6 +54,7 @@ fn no_fleet_passes_its_cap_whatever_is_lost_doubled_late_killed_or_rolled_back()
         total.refused += outcome.refused;
         total.kills += outcome.kills;
         total.rollbacks += outcome.rollbacks;
+        total.cap_moves += outcome.cap_moves;
         total.round_trips += outcome.round_trips;
         redis::cmd("FLUSHALL").exec(&mut store).unwrap();
     }
@@ -63,6 +66,10 @@ fn utilisation(weather: Weather, seed: u64) -> u64 {
     let server = Server::start();
     let mut store = server.connect();
     let mut fleet = Fleet::new(weather, seed, &mut store);
+    // Past midnight, so that it is one day's cap that ends.
+    for _ in 0..300 {
+        fleet.step();
+    }
     let (mut last, mut since) = (0, fleet.now());
     while fleet.now().since(since).as_secs() < 10 {
         fleet.step();
@@ -78,7 +85,7 @@ fn utilisation(weather: Weather, seed: u64) -> u64 {
         "seed {seed}: {:?}, spent {} of {}",
         fleet.outcome, books["spent"], books["cap"]
     );
-    fleet.committed() / weather.cap_micros
+    fleet.committed(fleet.today()) / weather.cap_micros
 }
 
 fn steady(kill: u32) -> Weather {
@@ -93,6 +100,8 @@ fn steady(kill: u32) -> Weather {
         kill,
         disk_lost: 300,
         rollback: 0,
+        cap_moves: 0,
+        overruns: 0,
         kills_before_rollback: false,
     }
 }

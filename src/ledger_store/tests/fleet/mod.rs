@@ -33,6 +33,10 @@ pub struct Weather {
     pub disk_lost: u32,
     /// Chance that the store comes back as it was some time ago, or empty, in a step.
     pub rollback: u32,
+    /// Chance in a step that an operator changes the caps.
+    pub cap_moves: u32,
+    /// Chance of a request that costs more than it reserved.
+    pub overruns: u32,
     /// Whether nodes may die without a trace between the writes that a rollback takes back.
     pub kills_before_rollback: bool,
 }
@@ -44,6 +48,7 @@ pub struct Outcome {
     pub refused: u64,
     pub kills: u64,
     pub rollbacks: u64,
+    pub cap_moves: u64,
     pub round_trips: u64,
     /// Worst committed amount, in nano-dollars, over all steps.
     pub committed: u64,
@@ -62,7 +67,8 @@ pub struct Fleet<'a> {
     random: StdRng,
     now: Moment,
     specs: Vec<BudgetSpec>,
-    span: Span,
+    /// The largest cap so far of the tighter budget, in nano-dollars.
+    highest_cap: u64,
     nodes: Vec<Node>,
     wire: BTreeMap<(Moment, u64), Packet>,
     sent: u64,
@@ -78,13 +84,16 @@ pub struct Fleet<'a> {
 
 impl<'a> Fleet<'a> {
     pub fn new(weather: Weather, seed: u64, store: &'a mut redis::Connection) -> Self {
-        let now = Moment::from_seconds(1_795_262_400);
-        let span = Span::containing(Window::Month, &Zone::utc(), now);
+        // Some seconds before a midnight that most runs live to see.
+        let now = Moment::from_seconds(1_795_305_600 - 6);
         let mut fleet = Self {
             random: StdRng::seed_from_u64(seed),
             now,
-            specs: vec![cap("org", &weather, 2), cap("team", &weather, 1)],
-            span,
+            highest_cap: weather.cap_micros * 1000,
+            specs: vec![
+                cap("org", Window::Month, weather.cap_micros * 3),
+                cap("team", Window::Day, weather.cap_micros),
+            ],
             nodes: (0..weather.nodes).map(Node::new).collect(),
             wire: BTreeMap::new(),
             sent: 0,
@@ -122,6 +131,7 @@ impl<'a> Fleet<'a> {
             doubled: 0,
             kill: 0,
             rollback: 0,
+            cap_moves: 0,
             ..self.weather
         };
         for _ in 0..200 {
@@ -131,15 +141,22 @@ impl<'a> Fleet<'a> {
 
     /// The store's own books of the tighter budget, for checking.
     pub fn books(&mut self) -> BTreeMap<String, String> {
-        let key = self.envelope.key(&self.specs[1].id, self.span.start);
+        let key = self.envelope.key(&self.specs[1].id, self.today());
         redis::cmd("HGETALL").arg(key).query(self.store).unwrap()
     }
 
-    pub fn committed(&self) -> u64 {
+    /// What is committed of the tighter budget in the period that began at `start`.
+    pub fn committed(&self, start: Moment) -> u64 {
+        let spec = &self.specs[1];
         self.nodes
             .iter()
-            .map(|node| node.committed(&self.specs[1], self.span.start))
+            .map(|node| node.committed(spec, start))
             .sum()
+    }
+
+    /// The start of the tighter budget's present period.
+    pub fn today(&self) -> Moment {
+        Span::containing(Window::Day, &Zone::utc(), self.now).start
     }
 
     pub fn now(&self) -> Moment {
@@ -154,7 +171,7 @@ impl<'a> Fleet<'a> {
             }
             let micros = self.random.random_range(1..=self.weather.request_micros);
             let amount = Usd::from_nanos(micros * 1000 - 1);
-            if node.request(&mut self.random, amount, self.now) {
+            if node.request(&mut self.random, amount, self.weather.overruns, self.now) {
                 self.outcome.admitted += 1;
             } else {
                 self.outcome.refused += 1;
@@ -245,7 +262,7 @@ impl<'a> Fleet<'a> {
             }
         } else if self.random.random_ratio(self.weather.kill, 1000) {
             let keeps = !self.random.random_ratio(self.weather.disk_lost, 1000);
-            self.nodes[n].kill(&self.specs, self.span, keeps);
+            self.nodes[n].kill(&self.specs, self.now, keeps);
             self.last_kill = self.now;
             self.outcome.kills += 1;
             if !keeps {
@@ -257,6 +274,24 @@ impl<'a> Fleet<'a> {
         if self.random.random_ratio(self.weather.rollback, 1000) {
             self.roll_back();
         }
+        if self.random.random_ratio(self.weather.cap_moves, 1000) {
+            self.move_caps();
+        }
+    }
+
+    /// An operator sets other caps; every node hears of it, as its directory tells it.
+    fn move_caps(&mut self) {
+        let percent = self.random.random_range(20..180);
+        for (spec, times) in self.specs.iter_mut().zip([3, 1]) {
+            let micros = self.weather.cap_micros * times * percent / 100;
+            spec.limit = Usd::from_nanos(micros * 1000);
+            spec.revision += 1;
+        }
+        self.highest_cap = self.highest_cap.max(self.specs[1].limit.nanos());
+        for node in &self.nodes {
+            node.follow(&self.specs);
+        }
+        self.outcome.cap_moves += 1;
     }
 
     fn start(&mut self, n: usize) {
@@ -323,17 +358,21 @@ impl<'a> Fleet<'a> {
     }
 
     fn check(&mut self) {
-        let committed = self.committed();
-        self.outcome.committed = self.outcome.committed.max(committed);
-        let cap = self.weather.cap_micros * 1000;
-        self.outcome.over = self.outcome.over.max(committed.saturating_sub(cap));
+        let yesterday = Moment::from_seconds(self.today().seconds() - 86_400);
+        let overruns: u64 = self.nodes.iter().map(|node| node.overrun).sum();
+        for start in [self.today(), yesterday] {
+            let committed = self.committed(start);
+            let over = committed.saturating_sub(self.highest_cap + overruns);
+            self.outcome.committed = self.outcome.committed.max(committed);
+            self.outcome.over = self.outcome.over.max(over);
+        }
     }
 }
 
-fn cap(name: &str, weather: &Weather, times: u64) -> BudgetSpec {
+fn cap(name: &str, window: Window, micros: u64) -> BudgetSpec {
     let scope = Scope::Team(Name::new(name));
-    let limit = Usd::from_nanos(weather.cap_micros * times * 1000);
-    let mut spec = BudgetSpec::new(scope, Window::Month, Zone::utc(), limit);
+    let limit = Usd::from_nanos(micros * 1000);
+    let mut spec = BudgetSpec::new(scope, window, Zone::utc(), limit);
     spec.on_store_loss = OnStoreLoss::Deny;
     spec.revision = 1;
     spec

@@ -25,6 +25,8 @@ pub struct Node {
     pub gone: bool,
     /// What a journal on disk holds: everything settled, and at a crash everything reserved.
     journal: Balances,
+    /// By how much requests have cost more than they had reserved.
+    pub overrun: u64,
     /// Last words of former boots that the store has not confirmed.
     pub last_words: Vec<Ask>,
 }
@@ -46,6 +48,7 @@ impl Node {
             life: None,
             gone: false,
             journal: Balances::new(),
+            overrun: 0,
             last_words: Vec::new(),
         }
     }
@@ -82,19 +85,30 @@ impl Node {
         self.life.as_ref().map(|life| &life.boot)
     }
 
-    /// Tries to admit one request; it will cost at most what it reserves.
-    pub fn request(&mut self, random: &mut StdRng, amount: Usd, now: Moment) -> bool {
+    /// Tries to admit one request; it will cost at most what it reserves, or with this chance in a thousand half more.
+    pub fn request(
+        &mut self,
+        random: &mut StdRng,
+        amount: Usd,
+        overruns: u32,
+        now: Moment,
+    ) -> bool {
         let Some(life) = &mut self.life else {
             return false;
         };
         let Ok(reservation) = life.ledger.reserve(&life.accounts, amount, now) else {
             return false;
         };
-        let seconds = random.random_range(50..2_000_u64);
+        let millis = random.random_range(50..2_000_u64);
+        let actual = if random.random_ratio(overruns, 1000) {
+            amount.nanos() / 2 * 3
+        } else {
+            random.random_range(0..=amount.nanos())
+        };
         life.flights.push(Flight {
-            lands_at: now.plus(std::time::Duration::from_millis(seconds)),
+            lands_at: now.plus(std::time::Duration::from_millis(millis)),
             reservation,
-            actual: Usd::from_nanos(random.random_range(0..=amount.nanos())),
+            actual: Usd::from_nanos(actual),
         });
         true
     }
@@ -113,7 +127,7 @@ impl Node {
             for (budget, start) in flight.reservation.charges() {
                 self.journal.add(budget.clone(), start, flight.actual);
             }
-            flight.reservation.settle(flight.actual);
+            self.overrun += flight.reservation.settle(flight.actual).overrun.nanos();
             landed += 1;
         }
         landed
@@ -121,15 +135,20 @@ impl Node {
 
     /// What this node has made providers bill, or will: settled, and in flight at its worst.
     pub fn committed(&self, spec: &BudgetSpec, start: Moment) -> u64 {
+        let here = |flight: &&Flight| {
+            let mut charges = flight.reservation.charges();
+            charges.any(|(budget, at)| *budget == spec.id && at == start)
+        };
         let flying = self.life.iter().flat_map(|life| &life.flights);
         let held = flying
+            .filter(here)
             .map(|flight| flight.reservation.amount().nanos())
             .sum::<u64>();
         self.journal.spent(&spec.id, start).nanos() + held
     }
 
-    /// Kills the process. What was in flight counts in full. Without its disk, the node comes back as another one.
-    pub fn kill(&mut self, specs: &[BudgetSpec], span: Span, keeps_disk: bool) {
+    /// Kills the process. What was in flight counts in full. Without its disk, the node never comes back.
+    pub fn kill(&mut self, specs: &[BudgetSpec], now: Moment, keeps_disk: bool) {
         let Some(life) = self.life.take() else { return };
         for flight in &life.flights {
             for (budget, start) in flight.reservation.charges() {
@@ -143,10 +162,26 @@ impl Node {
             return;
         }
         for spec in specs {
-            let before = life.opening.spent(&spec.id, span.start);
-            let spent = self.journal.spent(&spec.id, span.start).left_after(before);
-            let word = Ask::last_word(life.boot.clone(), spec.id.clone(), span, spent, spec.limit);
-            self.last_words.push(word);
+            let known = self.journal.periods(&spec.id).map(|(start, _)| start);
+            let mut moments: Vec<_> = known.chain([now]).collect();
+            moments.dedup();
+            for at in moments {
+                let span = Span::containing(spec.window, &spec.zone, at);
+                let before = life.opening.spent(&spec.id, span.start);
+                let spent = self.journal.spent(&spec.id, span.start).left_after(before);
+                let (boot, id) = (life.boot.clone(), spec.id.clone());
+                self.last_words
+                    .push(Ask::last_word(boot, id, span, spent, spec.limit));
+            }
+        }
+    }
+
+    /// Follows changed specifications.
+    pub fn follow(&self, specs: &[BudgetSpec]) {
+        for spec in specs {
+            if let Some(ledger) = self.ledger() {
+                ledger.account(spec);
+            }
         }
     }
 
