@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use crate::budget::Account;
 use crate::config::Settings;
 use crate::directory::Census;
-use crate::domain::{KeyId, Name};
+use crate::domain::{KeyId, Name, Secret};
 use crate::gateway::upstream::Upstream;
 use crate::identity::Roster;
 use crate::policy::{Actions, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
+use crate::scan::redact::Placeholders;
 use crate::scan::{Body, Report, Scanner, Workspace};
 
 /// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
@@ -77,16 +78,25 @@ impl Snapshot {
 /// A scanner with the workspaces that were made for it: both go when the rules are swapped.
 pub struct Inspection {
     scanner: Scanner,
+    /// What placeholders are made under.
+    placeholder_key: Secret<[u8; 32]>,
     idle: Mutex<Vec<Workspace>>,
 }
 
 impl Inspection {
     #[must_use]
-    pub fn new(scanner: Scanner) -> Self {
+    pub fn new(scanner: Scanner, placeholder_key: Secret<[u8; 32]>) -> Self {
         Self {
             scanner,
+            placeholder_key,
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The maker of an organisation's placeholders.
+    #[must_use]
+    pub fn placeholders(&self, organisation: &Name) -> Placeholders {
+        Placeholders::new(&self.placeholder_key, organisation)
     }
 
     /// Scans one body with a workspace of its own.

@@ -58,7 +58,7 @@ pub fn assemble(
     Ok(Snapshot {
         settings,
         people,
-        inspection: Arc::new(Inspection::new(scanner)),
+        inspection: Arc::new(Inspection::new(scanner, parts.key.derive("placeholders"))),
         prices: Arc::new(prices),
         upstreams: upstreams.into(),
     })

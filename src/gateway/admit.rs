@@ -10,6 +10,7 @@ use super::Gateway;
 use super::body::{self, Gathered, UploadLimits};
 use super::ctx::{Ctx, Passage, Terms};
 use super::inspect::{self, Content};
+use super::redact::{self, Redacted};
 use super::refusal::Refusal;
 use super::upstream::Upstream;
 use crate::audit::{Begin, Decision, Label};
@@ -21,6 +22,8 @@ use crate::live::Team;
 use crate::provider::{
     Ask, Dialect, Endpoint, Hints, Route, read_ask, route, splice_include_usage,
 };
+use crate::scan::Report;
+use crate::scan::restore::Restorations;
 
 /// What admission leads to where it does not refuse.
 pub enum Admitted {
@@ -278,17 +281,23 @@ async fn with_body(
     ctx.row.stream = ask.stream;
     ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 32);
     check_model(ctx, standing, &ask)?;
-    inspect_all(session, ctx, standing, &destination, Some(&plain)).await?;
+    let redacted = inspect_all(session, ctx, standing, &destination, Some(&plain)).await?;
     let hold = if destination.endpoint.billed() {
         Some(reserve(gateway, ctx, standing, &destination, &ask)?)
     } else {
         None
     };
-    let is_plain = encoding.is_none();
+    let (going, restorations) = match redacted {
+        Some(redacted) => (
+            Some(bytes::Bytes::from(redacted.body)),
+            redacted.restorations,
+        ),
+        None => (None, Restorations::default()),
+    };
     let injects =
         destination.endpoint == Endpoint::ChatCompletions && ask.stream && !ask.usage_requested;
     let spliced = if injects {
-        splice_include_usage(&plain)
+        splice_include_usage(going.as_ref().unwrap_or(&plain))
     } else {
         None
     };
@@ -297,12 +306,15 @@ async fn with_body(
         demand: ask.demand,
         usage_injected: spliced.is_some(),
     };
-    let (bytes, encoded) = match spliced {
-        Some(spliced) => (spliced, false),
-        None => (gathered.bytes.clone(), !is_plain),
+    // Only the body as it came still has the content encoding that it came with.
+    let (bytes, encoded) = match spliced.or(going) {
+        Some(changed) => (changed, false),
+        None => (gathered.bytes.clone(), encoding.is_some()),
     };
-    let mut passage = passage(destination, Some(gathered.holding(bytes)), encoded, terms);
+    let body = Some(gathered.holding(bytes));
+    let mut passage = passage(destination, body, encoded, terms);
     passage.hold = hold;
+    passage.restorations = restorations;
     ctx.row.overhead = began.elapsed();
     Ok(passage)
 }
@@ -323,6 +335,8 @@ fn passage(
         attempts: 0,
         address: 0,
         sent: false,
+        restorations: Restorations::default(),
+        restores_into_network: false,
         relay: None,
         terms,
     }
@@ -375,14 +389,14 @@ fn check_others(ctx: &Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal
     Ok(())
 }
 
-/// Scans head and body; on a block the request ends here, and nothing has left.
+/// Scans head and body; on a block the request ends here, and nothing has left. Gives the body back where it was redacted.
 async fn inspect_all(
     session: &Session,
     ctx: &mut Ctx,
     standing: &Standing,
     destination: &Destination,
     plain: Option<&bytes::Bytes>,
-) -> Result<(), Refusal> {
+) -> Result<Option<Redacted>, Refusal> {
     let inspection = Arc::clone(&ctx.snapshot.inspection);
     let text = inspect::head_text(&destination.path, &session.req_header().headers);
     let head = inspection.scan_text(&text, Some(&standing.caller.team));
@@ -394,10 +408,9 @@ async fn inspect_all(
             content_type: kind.as_deref(),
             content_encoding: None,
         };
-        reports.push((
-            inspect::scan(&inspection, &content, &standing.caller.team).await?,
-            None,
-        ));
+        let mut report = inspect::scan(&inspection, &content, &standing.caller.team).await?;
+        redact::forget_placeholders(bytes, &mut report);
+        reports.push((report, None));
     }
     keep_agent(
         session,
@@ -433,8 +446,36 @@ async fn inspect_all(
         (None, Some(why)) if ctx.snapshot.settings.scan.on_undecodable == OnUndecodable::Block => {
             Err(Refusal::Undecodable(why.to_string()))
         }
-        (None, _) => Ok(()),
+        (None, _) => redact_all(ctx, standing, &reports, plain),
     }
+}
+
+/// Redacts the body where policy says so; what cannot be rewritten is refused, or as the configuration says.
+fn redact_all(
+    ctx: &mut Ctx,
+    standing: &Standing,
+    reports: &[(Report, Option<&'static str>)],
+    plain: Option<&bytes::Bytes>,
+) -> Result<Option<Redacted>, Refusal> {
+    let terms = redact::Terms::default();
+    let actions = &standing.team.actions;
+    let mut redacted = None;
+    for (report, place) in reports {
+        match (place, plain) {
+            (None, Some(body)) => {
+                let organisation = &standing.caller.organisation;
+                let placeholders = ctx.snapshot.inspection.placeholders(organisation);
+                redacted = redact::apply(body, report, actions, &placeholders, terms)?;
+            }
+            _ => redact::apply_to_head(report, actions, terms)?,
+        }
+    }
+    if let Some(redacted) = &redacted {
+        let count: u64 = redacted.counts.values().sum();
+        ctx.row.redactions = u32::try_from(count).unwrap_or(u32::MAX);
+        ctx.row.decision = Decision::Redacted;
+    }
+    Ok(redacted)
 }
 
 /// A user agent is kept once the head has been scanned and nothing was found in it.

@@ -7,7 +7,8 @@ use tracing::{error, warn};
 
 use super::ctx::{Ctx, Passage};
 use super::refusal::Refusal;
-use crate::audit::{Decision, Log, Row};
+use super::restore::Counts;
+use crate::audit::{Decision, Found, Log, Row};
 use crate::budget::Reservation;
 use crate::domain::{Provenance, Usage, Usd};
 use crate::live::Snapshot;
@@ -49,6 +50,9 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
         Some(relay) => {
             row.first_byte = relay.first_byte;
             row.bytes_out = relay.bytes;
+            if let Some(counts) = relay.restored() {
+                restored(row, counts);
+            }
             !relay.ended
         }
     };
@@ -74,6 +78,23 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
         if settled.overrun > Usd::ZERO {
             warn!(request = %row.request, overrun = %settled.overrun, "an answer cost more than its worst case");
         }
+    }
+}
+
+/// Notes what was put back, and what was not, by category.
+fn restored(row: &mut Row, counts: &Counts) {
+    let number = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    row.restorations = number(counts.restored.values().sum());
+    for (all, action) in [
+        (&counts.restored, "restored"),
+        (&counts.withheld, "withheld"),
+    ] {
+        row.findings
+            .extend(all.iter().map(|(category, count)| Found {
+                category: category.clone(),
+                count: number(*count),
+                action,
+            }));
     }
 }
 

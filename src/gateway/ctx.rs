@@ -19,6 +19,7 @@ use crate::domain::Moment;
 use crate::live::Snapshot;
 use crate::metrics::Metrics;
 use crate::provider::{Dialect, Endpoint};
+use crate::scan::restore::Restorations;
 
 /// One request, from its head to its row.
 pub struct Ctx {
@@ -55,6 +56,10 @@ pub struct Passage {
     pub address: usize,
     /// Whether the body was handed over in this attempt.
     pub sent: bool,
+    /// What the placeholders in `body` stand for; taken by the relay.
+    pub restorations: Restorations,
+    /// Whether they are put back into tool calls that send them over the network.
+    pub restores_into_network: bool,
     /// Present once the answer's head has come.
     pub relay: Option<Relay>,
     /// What the answer is read for.

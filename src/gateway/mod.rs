@@ -8,6 +8,7 @@ pub mod body;
 pub mod close;
 pub mod ctx;
 pub mod inspect;
+pub mod redact;
 pub mod refusal;
 pub mod relay;
 pub mod respond;

@@ -39,6 +39,9 @@ pub enum Refusal {
         others: usize,
     },
     Undecodable(String),
+    TooManyPlaceholders {
+        most: usize,
+    },
     AuditUnavailable,
     NoProvider {
         dialect: &'static str,
@@ -92,6 +95,7 @@ impl Refusal {
             Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
             Self::Secret { .. } => (400, "secret_blocked", INVALID_REQUEST),
             Self::Undecodable(_) => (400, "undecodable", INVALID_REQUEST),
+            Self::TooManyPlaceholders { .. } => (400, "too_many_placeholders", INVALID_REQUEST),
             Self::AuditUnavailable => (503, "audit_unavailable", SERVER),
             Self::NoProvider { .. } => (404, "no_provider", NOT_FOUND),
             Self::NoCredential { .. } => (503, "no_credential", SERVER),
@@ -201,10 +205,7 @@ impl Refusal {
                     "your team's limit of requests per minute is reached; try again in {seconds} s"
                 )
             }
-            Self::ModelNotAllowed { model: Some(model) } => {
-                format!("your team may not use the model `{model}`")
-            }
-            Self::ModelNotAllowed { model: None } => "your team may not use this model".to_owned(),
+            Self::ModelNotAllowed { model } => model_message(model.as_deref()),
             Self::Budget(reached) => budget_message(reached),
             Self::Unbounded => {
                 "the cost of this request cannot be bounded: set its maximum of output tokens"
@@ -218,6 +219,9 @@ impl Refusal {
             Self::Undecodable(why) => {
                 format!("the body cannot be inspected, so it was not sent: {why}")
             }
+            Self::TooManyPlaceholders { most } => format!(
+                "the request holds more than {most} different secrets, so it was not sent: remove some of them"
+            ),
             Self::AuditUnavailable => {
                 "the audit log cannot take this request, so it was not sent".to_owned()
             }
@@ -246,6 +250,13 @@ fn key_message(error: KeyError) -> &'static str {
         KeyError::Expired => "this Tollgate key has expired",
         KeyError::Unavailable => "the directory of keys is not available; try again shortly",
     }
+}
+
+fn model_message(model: Option<&str>) -> String {
+    model.map_or_else(
+        || "your team may not use this model".to_owned(),
+        |model| format!("your team may not use the model `{model}`"),
+    )
 }
 
 fn budget_message(reached: &CapReached) -> String {

@@ -3,12 +3,16 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
 
 use super::ctx::{Ctx, Passage};
 use super::respond;
+use super::restore::{Counts, StreamRestorer};
 use crate::provider::{Meter, MeterInput, Metered, UsageStripper};
+
+/// Says how many places of the request went out as placeholders.
+const REDACTED: &str = "tollgate-redacted";
 
 /// An answer on its way to the client.
 pub struct Relay {
@@ -20,10 +24,11 @@ pub struct Relay {
     pub ended: bool,
     meter: Option<Meter>,
     stripper: Option<UsageStripper>,
+    restorer: Option<StreamRestorer>,
 }
 
 impl Relay {
-    fn new(passage: &Passage, head: &ResponseHeader) -> Self {
+    fn new(passage: &mut Passage, head: &ResponseHeader) -> Self {
         let served = head.status.is_success();
         let metered = served && passage.hold.is_some();
         let input = match head
@@ -35,6 +40,13 @@ impl Relay {
             _ => MeterInput::Json,
         };
         let strips = passage.terms.usage_injected && served && input == MeterInput::Sse;
+        // Identity was asked for; what comes encoded all the same cannot be restored.
+        let readable = head
+            .headers
+            .get(CONTENT_ENCODING)
+            .is_none_or(|coding| coding == "identity");
+        let restores = served && readable && !passage.restorations.is_empty();
+        let known = std::mem::take(&mut passage.restorations);
         Self {
             status: head.status.as_u16(),
             first_byte: None,
@@ -42,6 +54,10 @@ impl Relay {
             ended: false,
             meter: metered.then(|| Meter::new(passage.endpoint, input, passage.terms.demand)),
             stripper: strips.then(UsageStripper::default),
+            restorer: restores.then(|| {
+                StreamRestorer::new(passage.endpoint, input == MeterInput::Sse, known)
+                    .into_network(passage.restores_into_network)
+            }),
         }
     }
 
@@ -63,8 +79,23 @@ impl Relay {
             }
             *body = Some(Bytes::from(shown));
         }
+        if let Some(restorer) = &mut self.restorer {
+            let mut shown = Vec::with_capacity(body.as_ref().map_or(0, Bytes::len));
+            if let Some(bytes) = body.as_ref() {
+                restorer.push(bytes, &mut shown);
+            }
+            if end {
+                restorer.finish(&mut shown);
+            }
+            *body = Some(Bytes::from(shown));
+        }
         self.bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.ended |= end;
+    }
+
+    /// What was restored; `None` where there was nothing to restore.
+    pub fn restored(&self) -> Option<&Counts> {
+        self.restorer.as_ref().map(StreamRestorer::counts)
     }
 
     /// What the meter saw; `None` for an answer that is not billed.
@@ -87,7 +118,12 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
         return Ok(());
     };
     let relay = Relay::new(passage, head);
-    if relay.stripper.is_some() && head.headers.contains_key(CONTENT_LENGTH) {
+    if ctx.row.redactions > 0 {
+        head.insert_header(REDACTED, ctx.row.redactions)?;
+    }
+    if (relay.stripper.is_some() || relay.restorer.is_some())
+        && head.headers.contains_key(CONTENT_LENGTH)
+    {
         head.remove_header(&CONTENT_LENGTH);
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
