@@ -42,7 +42,8 @@ pub fn run(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         .iter()
         .filter(|change| change.kind != ChangeKind::Kept)
     {
-        let fields = format!("{}: {}", change.kind.as_str(), change.fields.join(", "));
+        let fields = [change.kind.as_str().to_owned(), change.fields.join(", ")];
+        let fields = fields.join(": ").trim_end_matches(": ").to_owned();
         let done = Done {
             what: "directory.changed",
             subject: &change.what,

@@ -1,6 +1,6 @@
 //! `tollgate key create|list|revoke`.
 
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -153,13 +153,13 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         });
         writeln!(out, "{made}")?;
     } else {
-        // Alone on its line, so that a script may take the first one.
+        // Alone on standard output, so that a script may take it whole.
         writeln!(out, "{text}")?;
+        let owner = owner(&args.team, args.user.as_deref());
         writeln!(
-            out,
-            "{} of {}; the key is shown this once and kept nowhere",
-            key.id,
-            owner(&args.team, args.user.as_deref())
+            stderr(),
+            "{} of {owner}; the key is shown this once and kept nowhere",
+            key.id
         )?;
     }
     // Only now: the key is shown this once, whatever the audit says.

@@ -16,7 +16,7 @@ pub mod store;
 pub mod table;
 pub mod team;
 
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +53,11 @@ impl Cli {
     /// Whatever stopped the command, with its context; `main` prints it and exits with 1.
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         self.dispatch(out).or_else(|error| {
+            let pipe = error.downcast_ref::<io::Error>();
+            if pipe.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                // Whoever read the output has had enough of it, as `head` does.
+                return Ok(ExitCode::SUCCESS);
+            }
             let wrong = error.downcast::<setup::WrongConfiguration>()?;
             writeln!(stderr(), "{wrong}")?;
             Ok(ExitCode::from(EXIT_CONFIG))

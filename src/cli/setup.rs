@@ -1,6 +1,8 @@
 //! What most subcommands begin with: the configuration, the directory, and who is asking.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -58,8 +60,10 @@ impl std::error::Error for WrongConfiguration {}
 #[must_use]
 pub fn operator() -> String {
     let named = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    let uid = || fs::metadata("/proc/self").map(|process| format!("uid {}", process.uid()));
     named("SUDO_USER")
         .or_else(|| named("USER"))
         .or_else(|| named("LOGNAME"))
+        .or_else(|| uid().ok())
         .unwrap_or_else(|| "unknown".to_owned())
 }
