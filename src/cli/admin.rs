@@ -25,7 +25,8 @@ pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<Option<String>> {
         stream.set_read_timeout(Some(ANSWER))?;
         stream.set_write_timeout(Some(ANSWER))?;
         // HTTP/1.0: one answer, in one piece, then the end.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.take(LARGEST).read_to_string(&mut answer)?;
         Ok(answer)
