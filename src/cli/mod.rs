@@ -8,6 +8,7 @@ pub mod check;
 pub mod journal;
 pub mod key;
 pub mod prices;
+pub mod rules;
 pub mod scan;
 pub mod serve;
 pub mod setup;
@@ -37,6 +38,7 @@ enum Command {
     Budget(budget::BudgetArgs),
     Key(key::KeyArgs),
     Prices(prices::PricesArgs),
+    Rules(rules::RulesArgs),
     Scan(scan::ScanArgs),
     Spend(spend::SpendArgs),
     Serve(serve::ServeArgs),
@@ -72,6 +74,7 @@ impl Cli {
             Command::Budget(args) => budget::run(&args, out),
             Command::Key(args) => key::run(&args, out),
             Command::Prices(args) => prices::run(&args, out),
+            Command::Rules(args) => rules::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),
             Command::Spend(args) => spend::run(&args, out),
             Command::Serve(args) => serve::run(&args, out),

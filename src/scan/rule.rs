@@ -98,6 +98,16 @@ impl RuleSet {
         Ok(set)
     }
 
+    /// The one rule of this name, without the allowed findings.
+    #[must_use]
+    pub fn only(&self, id: &RuleId) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.id == *id);
+        Self {
+            rules: rules.cloned().collect(),
+            allowed: HashSet::new(),
+        }
+    }
+
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules

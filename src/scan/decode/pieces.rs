@@ -138,7 +138,7 @@ impl Marks {
     pub fn word(&mut self, eight: u64, end: usize) {
         // Most words have a space, a quote or a bracket, which are lower than any digit.
         self.words = if has_low(eight) { 0 } else { self.words + 1 };
-        if self.words == WORDS {
+        if self.words >= WORDS {
             self.runs.push(u32::try_from(end).unwrap_or(u32::MAX));
         }
     }
@@ -400,6 +400,12 @@ mod tests {
             let found = pieces(&text, base64);
             assert_eq!(found, ["IyBmaWxlCmhlbGxvIHdvcmxkCg"], "{lead}");
         }
+    }
+
+    #[test]
+    fn what_stands_before_a_run_without_a_space_does_not_hide_it() {
+        let found = pieces("data:text/plain;base64,IyBmaWxlCmhlbGxvIHdvcmxkCg==", base64);
+        assert_eq!(found, ["IyBmaWxlCmhlbGxvIHdvcmxkCg"]);
     }
 
     #[test]

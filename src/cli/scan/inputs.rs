@@ -1,0 +1,101 @@
+//! What there is to scan: files as git sees them, standard input, what is staged.
+
+use std::fs;
+use std::io::{Read, stdin};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use ignore::WalkBuilder;
+
+/// One thing to scan, read when its turn comes.
+pub enum Input {
+    File(PathBuf),
+    Standard,
+    /// The staged content of this path.
+    Staged(String),
+}
+
+impl Input {
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Standard => "-".to_owned(),
+            Self::Staged(path) => path.clone(),
+        }
+    }
+
+    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::File(path) => {
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+            }
+            Self::Standard => {
+                let mut bytes = Vec::new();
+                stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .context("cannot read standard input")?;
+                Ok(bytes)
+            }
+            Self::Staged(path) => git(&["show", &format!(":{path}")]),
+        }
+    }
+}
+
+/// Files as they are named, directories without what git ignores. Hidden files count: that is where `.env` is.
+pub fn of_paths(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            inputs.push(Input::Standard);
+            continue;
+        }
+        let walk = WalkBuilder::new(path)
+            .hidden(false)
+            .filter_entry(|entry| entry.file_name() != ".git")
+            .sort_by_file_path(Ord::cmp)
+            .build();
+        for entry in walk {
+            let entry = entry?;
+            if entry.file_type().is_some_and(|kind| kind.is_file()) {
+                inputs.push(Input::File(entry.into_path()));
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+/// Files that the next commit adds or changes, with their staged content.
+pub fn staged() -> anyhow::Result<Vec<Input>> {
+    let names = git(&[
+        "diff",
+        "--cached",
+        "--name-only",
+        "--diff-filter=ACMR",
+        "--no-renames",
+        "-z",
+        "--relative",
+    ])?;
+    let names = names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let name = std::str::from_utf8(name).context("a staged path is not UTF-8")?;
+            Ok(Input::Staged(format!("./{name}")))
+        })
+        .collect()
+}
+
+fn git(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new("git")
+        .args(arguments)
+        .output()
+        .context("cannot run git")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("git {}: {}", arguments.join(" "), said.trim());
+    }
+    Ok(output.stdout)
+}

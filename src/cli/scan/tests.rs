@@ -1,0 +1,80 @@
+//! The command as it is used.
+
+use std::fs;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: ScanArgs,
+}
+
+const RULES: &str = r#"
+[[rule]]
+id = "acme-key"
+category = "acme_key"
+description = "Acme key"
+pattern = '\bacme_[a-z0-9]{16}\b'
+"#;
+
+/// Runs in a folder with two files, one of them ignored; what it prints and whether it found something.
+fn run_with(arguments: &[&str]) -> (String, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at(".git")).unwrap();
+    fs::write(at(".gitignore"), "ignored\n").unwrap();
+    fs::write(at("ignored"), "acme_0123456789abcdef").unwrap();
+    fs::write(at(".env"), "A=1\nKEY=acme_0123456789abcdef\n").unwrap();
+    fs::write(at("clean"), "nothing").unwrap();
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    fs::write(rules.path(), RULES).unwrap();
+    let (rules, path) = (
+        rules.path().to_str().unwrap(),
+        folder.path().to_str().unwrap(),
+    );
+    let line = ["scan", path, "--rules", rules].into_iter();
+    let args = Line::parse_from(line.chain(arguments.iter().copied())).args;
+    let mut out = Vec::new();
+    let code = run(&args, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap().replace(path, "DIR");
+    (out, format!("{code:?}").contains("(1)"))
+}
+
+#[test]
+fn findings_have_places_and_masked_secrets_and_ignored_files_are_left_out() {
+    let (out, found) = run_with(&[]);
+    assert!(found);
+    let line = out.lines().next().unwrap();
+    assert!(
+        line.starts_with("DIR/.env:2:5  acme-key  Acme key  acme… (21 bytes)  "),
+        "{out}"
+    );
+    assert_eq!(out.lines().count(), 1);
+    assert!(!out.contains("0123456789"));
+}
+
+#[test]
+fn json_and_sarif_say_the_same() {
+    let (out, _) = run_with(&["--json"]);
+    let all: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&all[0]["file"], &all[0]["start"]),
+        (&"DIR/.env".into(), &8.into())
+    );
+    let (out, found) = run_with(&["--format", "sarif"]);
+    let log: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "acme-key");
+    assert_eq!(
+        result["locations"][0]["physicalLocation"]["region"]["startLine"],
+        2
+    );
+    assert_eq!(
+        result["partialFingerprints"]["tollgateSecret/v1"],
+        all[0]["fingerprint"]
+    );
+    assert!(found && !out.contains("0123456789"));
+}
