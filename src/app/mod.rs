@@ -2,6 +2,7 @@
 
 mod assemble;
 mod listen;
+pub mod warehouse;
 mod watch;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 pub use assemble::{AssembleError, Parts, assemble};
 
 use crate::admin::Admin;
+use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
 use crate::audit::{Durability, Log, LogError, LogOptions, OnFull};
 use crate::budget::Ledger;
@@ -54,6 +56,8 @@ pub enum StartError {
     },
     #[error("the audit's sink does not start: {0}")]
     Sink(std::io::Error),
+    #[error("ClickHouse's password: {0}")]
+    ClickHouse(#[from] config::SecretError),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("metrics: {0}")]
@@ -79,6 +83,8 @@ pub struct App {
     draining: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
     sink: SqliteSink,
+    /// Where the fleet's rows go, if anywhere.
+    clickhouse: Option<ClickHouseSink>,
 }
 
 /// What the background tasks share.
@@ -183,6 +189,14 @@ impl App {
         let audit = &settings.audit;
         let sink = SqliteSink::start(&shared.log, &settings.state.dir, audit.retention)
             .map_err(StartError::Sink)?;
+        let clickhouse = match &audit.clickhouse {
+            None => None,
+            Some(named) => {
+                let server = warehouse::server(named)?;
+                let started = ClickHouseSink::start(&shared.log, &settings.state.dir, server);
+                Some(started.map_err(StartError::Sink)?)
+            }
+        };
         let shown = Admin {
             live: Arc::clone(&shared.live),
             ledger: Arc::clone(&shared.ledger),
@@ -211,6 +225,7 @@ impl App {
             draining,
             tasks,
             sink,
+            clickhouse,
         })
     }
 
@@ -263,6 +278,9 @@ impl App {
         }
         self.shared.log.close();
         self.sink.join();
+        if let Some(clickhouse) = &self.clickhouse {
+            clickhouse.join();
+        }
         info!("stopped");
     }
 }

@@ -4,6 +4,7 @@
 //! about a request and never sees a body.
 
 pub mod chain;
+pub mod clickhouse;
 mod convert;
 pub mod entry;
 pub mod export;
@@ -14,6 +15,7 @@ mod log_source;
 pub mod query;
 pub mod record;
 pub mod row;
+mod sink;
 pub mod sqlite;
 #[cfg(test)]
 pub mod testing;
@@ -26,3 +28,4 @@ pub use log::{
 };
 pub use log_source::LogSource;
 pub use row::{Begin, Charge, Decision, Found, OperatorAction, Row};
+pub use sink::SinkStatus;

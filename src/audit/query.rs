@@ -52,7 +52,9 @@ impl Exact {
 /// A value that a condition compares with; every store binds it, none pastes it into its SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
-    Whole(i64),
+    Time(Moment),
+    Whole(u64),
+    Id(Uuid),
     Text(String),
 }
 
@@ -61,14 +63,13 @@ impl Filter {
     pub fn sql(&self, mut bind: impl FnMut(Bound) -> String) -> String {
         let mut parts = vec!["1 = 1".to_owned()];
         if let Some(since) = self.since {
-            parts.push(format!("at >= {}", bind(Bound::Whole(since.micros()))));
+            parts.push(format!("at >= {}", bind(Bound::Time(since))));
         }
         if let Some(until) = self.until {
-            parts.push(format!("at < {}", bind(Bound::Whole(until.micros()))));
+            parts.push(format!("at < {}", bind(Bound::Time(until))));
         }
         if let Some(request) = self.request {
-            let value = bind(Bound::Text(request.to_string()));
-            parts.push(format!("request = {value}"));
+            parts.push(format!("request = {}", bind(Bound::Id(request))));
         }
         if let Some(model) = &self.model {
             let value = bind(Bound::Text(model.clone()));

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod check;
 pub mod journal;
 pub mod key;
+pub mod migrate;
 pub mod prices;
 pub mod rules;
 pub mod scan;
@@ -37,6 +38,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Budget(budget::BudgetArgs),
     Key(key::KeyArgs),
+    Migrate(migrate::MigrateArgs),
     Prices(prices::PricesArgs),
     Rules(rules::RulesArgs),
     Scan(scan::ScanArgs),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Audit(args) => audit::run(&args, out),
             Command::Budget(args) => budget::run(&args, out),
             Command::Key(args) => key::run(&args, out),
+            Command::Migrate(args) => migrate::run(&args, out),
             Command::Prices(args) => prices::run(&args, out),
             Command::Rules(args) => rules::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),

@@ -22,7 +22,18 @@ use crate::audit::chain::{Hash, Seal, link};
 const CHUNK: usize = 1 << 20;
 
 /// A place between two records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Position {
     pub segment: u64,
     pub offset: u64,
@@ -350,6 +361,20 @@ impl Follower {
     /// Everything before this place is safe in the sink.
     pub fn drained(&self, position: Position) {
         self.needs.store(position.segment, Ordering::Release);
+    }
+
+    /// Whether the log is closed, so that nothing more will come.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.synced.0.0.lock().1
+    }
+
+    /// All items up to a place: those of a range that was read before.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn until(&mut self, end: Position) -> Result<Batch, LogError> {
+        self.reader.batch(usize::MAX, Some(end))
     }
 
     /// The next durable items; waits at most `timeout` for the first. `None` once the log is closed and all is read.

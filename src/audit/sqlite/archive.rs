@@ -84,7 +84,9 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     let mut values = Vec::new();
     let sql = filter.sql(|bound| {
         values.push(match bound {
-            Bound::Whole(number) => Value::Integer(number),
+            Bound::Time(at) => Value::Integer(at.micros()),
+            Bound::Whole(number) => Value::Integer(number.cast_signed()),
+            Bound::Id(id) => Value::Text(id.to_string()),
             Bound::Text(text) => Value::Text(text),
         });
         format!("?{}", values.len())

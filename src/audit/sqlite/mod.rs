@@ -18,7 +18,7 @@ use super::log::Position;
 use super::record::Record;
 
 pub use archive::Archive;
-pub use sink::{SinkStatus, SqliteSink};
+pub use sink::SqliteSink;
 
 /// A calendar month of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::{Month, cursor, insert, months, open, set_cursor};
 use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position};
 use crate::audit::record::Record;
+use crate::audit::sink::SinkStatus;
 use crate::domain::Moment;
 
 /// Rows in one transaction.
@@ -26,21 +27,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Files of months kept open; a row of an older month opens its file again.
 const OPEN_FILES: usize = 3;
-
-/// How a sink is doing: for readiness and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SinkStatus {
-    /// Rows written since the start.
-    pub rows: u64,
-    /// How far the sink has come.
-    pub position: Position,
-    /// Attempts that failed since the start.
-    pub failures: u64,
-    /// Why the last attempt failed; `None` while all is well.
-    pub failing: Option<String>,
-    /// Places in the log that could not be read.
-    pub damage: u64,
-}
 
 /// A running sink.
 pub struct SqliteSink {

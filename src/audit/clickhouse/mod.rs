@@ -1,0 +1,52 @@
+//! The fleet's store: rows in ClickHouse, sent as sealed ranges that may be sent again.
+
+mod failure;
+mod rows;
+mod schema;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use clickhouse::{Client, Compression};
+
+use crate::domain::Secret;
+
+pub use failure::Failure;
+pub use schema::{Migration, migrate, migrations};
+pub use sink::ClickHouseSink;
+pub use source::Warehouse;
+
+/// How long a server may take for one chunk, and for its answer.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A ClickHouse server and whom we are to it.
+#[derive(Clone)]
+pub struct Server {
+    /// `http://…` or `https://…`, without a password.
+    pub url: String,
+    pub database: String,
+    pub user: String,
+    pub password: Option<Secret<String>>,
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        let client = Client::default()
+            .with_url(&self.url)
+            .with_user(&self.user)
+            .with_compression(Compression::Lz4);
+        match &self.password {
+            Some(password) => client.with_password(password.expose()),
+            None => client,
+        }
+    }
+
+    /// A table's full name, quoted.
+    fn table(&self, name: &str) -> String {
+        format!("`{}`.`{name}`", self.database.replace(['`', '\\'], "_"))
+    }
+}

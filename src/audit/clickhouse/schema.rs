@@ -1,0 +1,116 @@
+//! The schema, shipped as SQL in deploy/clickhouse and applied in order by `tollgate migrate`.
+
+use clickhouse::error::Error;
+
+use super::Server;
+
+/// One step of the schema: applied once, never changed afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    pub number: u32,
+    pub name: &'static str,
+    /// Statements, with `{database}` where the database's name goes.
+    pub sql: &'static str,
+}
+
+/// Every step, in order.
+#[must_use]
+pub const fn migrations() -> &'static [Migration] {
+    &[
+        Migration {
+            number: 1,
+            name: "audit",
+            sql: include_str!("../../../deploy/clickhouse/0001_audit.sql"),
+        },
+        Migration {
+            number: 2,
+            name: "rollups",
+            sql: include_str!("../../../deploy/clickhouse/0002_rollups.sql"),
+        },
+    ]
+}
+
+/// The statements of a file: without comments, without what follows the last semicolon.
+fn statements(sql: &str) -> Vec<String> {
+    let code: Vec<&str> = sql
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .collect();
+    code.join("\n")
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Applies what has not been applied yet, and returns the names of those steps. Each statement may be run again: a
+/// migration that broke off is finished by the next run.
+///
+/// # Errors
+/// What ClickHouse says to the first statement that failed.
+pub async fn migrate(server: &Server) -> Result<Vec<&'static str>, Error> {
+    let client = server.client();
+    let database = format!("`{}`", server.database.replace(['`', '\\'], "_"));
+    let run = async |sql: String| client.query_raw(&sql).execute().await;
+    run(format!("CREATE DATABASE IF NOT EXISTS {database}")).await?;
+    run(format!(
+        "CREATE TABLE IF NOT EXISTS {database}.migrations \
+         (number UInt32, name String, applied DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY number"
+    ))
+    .await?;
+    let known = client
+        .query_raw(&format!(
+            "SELECT DISTINCT number FROM {database}.migrations"
+        ))
+        .fetch_bytes("TabSeparated")?
+        .collect()
+        .await?;
+    let known = String::from_utf8_lossy(&known).into_owned();
+    let known: Vec<&str> = known.lines().collect();
+    let mut applied = Vec::new();
+    for step in migrations() {
+        if known.contains(&step.number.to_string().as_str()) {
+            continue;
+        }
+        for statement in statements(step.sql) {
+            run(statement.replace("{database}", &database)).await?;
+        }
+        run(format!(
+            "INSERT INTO {database}.migrations (number, name) VALUES ({}, '{}')",
+            step.number, step.name
+        ))
+        .await?;
+        applied.push(step.name);
+    }
+    Ok(applied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::clickhouse::rows::column_type;
+    use crate::audit::entry::COLUMNS;
+
+    #[test]
+    fn the_shipped_schema_has_every_column_with_its_type() {
+        let sql = migrations()[0].sql;
+        for column in COLUMNS {
+            let found = sql.lines().any(|line| {
+                let mut words = line.trim().splitn(2, ' ');
+                words.next() == Some(column.name)
+                    && words
+                        .next()
+                        .is_some_and(|rest| rest.trim().starts_with(column_type(column.kind)))
+            });
+            assert!(found, "{} {}", column.name, column_type(column.kind));
+        }
+    }
+
+    #[test]
+    fn statements_come_without_comments() {
+        let text = "-- a; b\nCREATE x;\n  -- c\nCREATE y\n(z);\n";
+        assert_eq!(statements(text), ["CREATE x", "CREATE y\n(z)"]);
+        assert_eq!(statements(migrations()[1].sql).len(), 6);
+    }
+}

@@ -1,0 +1,393 @@
+//! The thread that follows the log into ClickHouse.
+//!
+//! A range of the log is sealed (its borders are written to a file) before it is first sent, and sent again, row for
+//! row the same, until the server has said yes. Each part carries a deduplication token that names its rows, so an
+//! answer that was lost on its way doubles nothing. Rows never change, so a token never stands for other data.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clickhouse::Client;
+use clickhouse::error::Error;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+use super::{ANSWER_TIMEOUT, Failure, SEND_TIMEOUT, Server, rows};
+use crate::audit::chain::Seal;
+use crate::audit::export;
+use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position, StoredRow};
+use crate::audit::record::Record;
+use crate::audit::sink::SinkStatus;
+use crate::audit::sqlite::Month;
+
+/// Rows of one range: far below the block size, so a part is taken whole or not at all.
+const ROWS: usize = 20_000;
+const IDLE: Duration = Duration::from_millis(500);
+
+/// How fast a sink goes, and how long it waits after failures.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// One insert in this time at most, unless a range is full: many small parts make a server slow.
+    pub between: Duration,
+    /// After the first failure, then doubled.
+    pub first_wait: Duration,
+    pub longest_wait: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            between: Duration::from_secs(1),
+            first_wait: Duration::from_millis(100),
+            longest_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A running sink.
+pub struct ClickHouseSink {
+    status: Arc<Mutex<SinkStatus>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ClickHouseSink {
+    /// Starts to follow the log into `server`; `state` keeps how far it has come.
+    ///
+    /// # Errors
+    /// When the cursor cannot be read or no thread can be started.
+    pub fn start(log: &Log, state: &Path, server: Server) -> io::Result<Self> {
+        Self::start_paced(log, state, server, Pace::default())
+    }
+
+    pub(super) fn start_paced(
+        log: &Log,
+        state: &Path,
+        server: Server,
+        pace: Pace,
+    ) -> io::Result<Self> {
+        let status = Arc::new(Mutex::new(SinkStatus::default()));
+        let mut follower = log.follow("clickhouse");
+        let file = state.join("clickhouse.cursor");
+        let mut cursor = Cursor::read(&file)?;
+        if cursor.drained > follower.end() {
+            tracing::warn!("ClickHouse is ahead of the audit log: it is read from its beginning");
+            cursor = Cursor::default();
+        }
+        follower.seek(cursor.drained);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let sink = Sink {
+            client: server.client(),
+            server,
+            follower,
+            cursor,
+            file,
+            rejected: state.join("clickhouse-rejected.ndjson"),
+            runtime,
+            pace,
+            status: Arc::clone(&status),
+        };
+        let thread = thread::Builder::new()
+            .name("audit-clickhouse".to_owned())
+            .spawn(move || sink.run())?;
+        Ok(Self {
+            status,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    #[must_use]
+    pub fn status(&self) -> SinkStatus {
+        self.status.lock().clone()
+    }
+
+    /// Waits until everything that the closed log holds is in ClickHouse, or the next attempt after the log was closed
+    /// has failed: a server that is away does not hold up the end of the process, its rows wait for the next start.
+    pub fn join(&self) {
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic ended the sink between two ranges: the next start sends the sealed one again.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// How far the sink has come, and the range that is being sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    drained: Position,
+    /// Where the sealed range ends; it begins at `drained`.
+    sealed: Option<Position>,
+}
+
+impl Cursor {
+    fn read(file: &Path) -> io::Result<Self> {
+        match fs::read(file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| io::Error::other(format!("{}: {error}", file.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(self, path: &Path) -> io::Result<()> {
+        let unfinished = path.with_extension("new");
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&serde_json::to_vec(&self)?)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    }
+}
+
+/// Why a range is not in ClickHouse yet.
+#[derive(Debug, thiserror::Error)]
+enum SinkError {
+    #[error("ClickHouse: {0}")]
+    Server(#[from] Error),
+    #[error("ClickHouse takes no row of a range, so its table is not what it was: {0}")]
+    Table(Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("a row of the log does not read: {0}")]
+    Row(&'static str),
+}
+
+struct Sink {
+    client: Client,
+    server: Server,
+    follower: Follower,
+    cursor: Cursor,
+    file: PathBuf,
+    rejected: PathBuf,
+    runtime: Runtime,
+    pace: Pace,
+    status: Arc<Mutex<SinkStatus>>,
+}
+
+impl Sink {
+    fn run(mut self) {
+        let mut wait = self.pace.first_wait;
+        loop {
+            let started = Instant::now();
+            match self.step() {
+                Ok(Some(rows)) => {
+                    wait = self.pace.first_wait;
+                    self.status.lock().failing = None;
+                    if rows < ROWS / 2 {
+                        self.sleep(self.pace.between.saturating_sub(started.elapsed()));
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "audit rows wait in the log: ClickHouse does not take them");
+                    self.fail(&error);
+                    self.follower.seek(self.cursor.drained);
+                    if self.follower.is_closed() {
+                        return;
+                    }
+                    let wished = match &error {
+                        SinkError::Server(error) if Failure::of(error) == Failure::Again => wait,
+                        _ => self.pace.longest_wait,
+                    };
+                    // Spread, so that a fleet does not come back all at once.
+                    self.sleep(wished.mul_f64(0.5 + rand::random::<f64>() / 2.0));
+                    wait = (wait * 2).min(self.pace.longest_wait);
+                }
+            }
+        }
+    }
+
+    /// Sleeps, but not past the end of the log.
+    fn sleep(&self, time: Duration) {
+        const SLICE: Duration = Duration::from_millis(50);
+        let until = Instant::now() + time;
+        while !self.follower.is_closed() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(SLICE));
+        }
+    }
+
+    fn fail(&self, error: &SinkError) {
+        let mut status = self.status.lock();
+        status.failures += 1;
+        status.failing = Some(error.to_string());
+    }
+
+    /// Seals and sends one range; the number of its rows, or `None` once the log is closed and all is sent.
+    fn step(&mut self) -> Result<Option<usize>, SinkError> {
+        let batch = match self.cursor.sealed {
+            Some(end) => self.follower.until(end)?,
+            None => match self.follower.next(ROWS, IDLE)? {
+                Some(batch) => batch,
+                None => return Ok(None),
+            },
+        };
+        if batch.end == self.cursor.drained {
+            // A sealed range whose segments are gone: there is nothing left to send.
+            self.cursor.sealed = None;
+            return Ok(Some(0));
+        }
+        if self.cursor.sealed.is_none() && !batch.items.is_empty() {
+            self.cursor.sealed = Some(batch.end);
+            self.save()?;
+        }
+        self.send(&batch)?;
+        self.cursor = Cursor {
+            drained: batch.end,
+            sealed: None,
+        };
+        self.save()?;
+        self.follower.drained(batch.end);
+        let mut status = self.status.lock();
+        status.position = batch.end;
+        status.damage += batch.damage.len() as u64;
+        Ok(Some(batch.items.len()))
+    }
+
+    fn save(&self) -> Result<(), SinkError> {
+        self.cursor
+            .write(&self.file)
+            .map_err(|source| SinkError::Io {
+                path: self.file.clone(),
+                source,
+            })
+    }
+
+    /// One insert for each month, so that a part lies in one partition and is taken whole.
+    fn send(&self, batch: &Batch) -> Result<(), SinkError> {
+        let mut months: BTreeMap<Month, Vec<Record<'_>>> = BTreeMap::new();
+        let mut seals: BTreeMap<Month, Vec<Seal>> = BTreeMap::new();
+        for item in &batch.items {
+            match item {
+                Item::Row(row) => {
+                    let record = read(row)?;
+                    let month = Month::of(record.entry.at);
+                    months.entry(month).or_default().push(record);
+                }
+                Item::Seal(seal) => {
+                    let month = Month::of(seal.at.micros().unsigned_abs());
+                    seals.entry(month).or_default().push(seal.clone());
+                }
+            }
+        }
+        for records in months.values() {
+            self.send_part(records)?;
+            self.status.lock().rows += records.len() as u64;
+        }
+        for list in seals.values() {
+            if let (Some(first), Some(last)) = (list.first(), list.last()) {
+                let token = format!(
+                    "seals/{}.{}-{}.{}",
+                    first.boot, first.seq, last.boot, last.seq
+                );
+                let body = rows::write_seals(list);
+                self.runtime.block_on(self.insert("seals", &token, body))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends rows of one month. Rows that the server cannot read are looked for by halves and put aside, but only where
+    /// others of the part were taken: a table that takes none is the table's fault.
+    fn send_part(&self, records: &[Record<'_>]) -> Result<(), SinkError> {
+        let Err(error) = self.insert_rows(records) else {
+            return Ok(());
+        };
+        if Failure::of(&error) != Failure::Rows || records.len() == 1 {
+            return Err(error.into());
+        }
+        let mut bad = Vec::new();
+        let mut left = vec![records];
+        while let Some(part) = left.pop() {
+            match self.insert_rows(part) {
+                Ok(()) => {}
+                Err(error) if Failure::of(&error) == Failure::Rows => match part {
+                    [one] => bad.push(one),
+                    _ => left.extend([
+                        part.split_at(part.len() / 2).0,
+                        part.split_at(part.len() / 2).1,
+                    ]),
+                },
+                Err(error) => return Err(error.into()),
+            }
+            if bad.len() > records.len() / 2 {
+                return Err(SinkError::Table(error));
+            }
+        }
+        self.put_aside(&bad)
+    }
+
+    fn insert_rows(&self, records: &[Record<'_>]) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(());
+        };
+        let token = format!(
+            "rows/{}.{}-{}.{}/{}",
+            first.boot,
+            first.seq,
+            last.boot,
+            last.seq,
+            records.len()
+        );
+        self.runtime
+            .block_on(self.insert("audit", &token, rows::write(records)))
+    }
+
+    async fn insert(&self, table: &str, token: &str, body: Vec<u8>) -> Result<(), Error> {
+        let sql = format!(
+            "INSERT INTO {} FORMAT RowBinaryWithNamesAndTypes",
+            self.server.table(table)
+        );
+        let mut insert = self
+            .client
+            .insert_formatted_with(sql)
+            .with_timeouts(Some(SEND_TIMEOUT), Some(ANSWER_TIMEOUT))
+            // Each is the default of some version and not of another.
+            .with_setting("async_insert", "0")
+            .with_setting("insert_deduplicate", "1")
+            // A column that the table has not must be an error: by default its values are dropped in silence.
+            .with_setting("input_format_skip_unknown_fields", "0")
+            .with_setting("input_format_with_types_use_header", "1")
+            .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
+            .with_setting("insert_deduplication_token", token);
+        insert.send(Bytes::from(body)).await?;
+        insert.end().await
+    }
+
+    /// Rows that no server takes, for an operator to look at. A crash before the range is done writes them twice.
+    fn put_aside(&self, bad: &[&Record<'_>]) -> Result<(), SinkError> {
+        let write = || -> io::Result<()> {
+            let mut file = File::options()
+                .create(true)
+                .append(true)
+                .open(&self.rejected)?;
+            for record in bad {
+                export::write_row(export::Format::Ndjson, record, &mut file)?;
+            }
+            file.sync_all()
+        };
+        write().map_err(|source| SinkError::Io {
+            path: self.rejected.clone(),
+            source,
+        })?;
+        tracing::error!(count = bad.len(), path = %self.rejected.display(), "rows that ClickHouse cannot read");
+        self.status.lock().rejected += bad.len() as u64;
+        Ok(())
+    }
+}
+
+fn read(row: &StoredRow) -> Result<Record<'_>, SinkError> {
+    Record::read(row).map_err(|malformed| SinkError::Row(malformed.0))
+}
