@@ -5,3 +5,4 @@ mod restarts;
 mod script;
 mod server;
 mod simulation;
+mod topologies;

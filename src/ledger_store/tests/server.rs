@@ -29,11 +29,101 @@ impl Server {
         ])
     }
 
-    fn with(arguments: &[&str]) -> Self {
+    /// Starts a cluster of one server that has all slots.
+    pub fn cluster() -> Self {
+        let bus = free_port().to_string();
+        let server = Self::with(&[
+            "--save",
+            "",
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus,
+        ]);
+        let mut admin = server.connect();
+        redis::cmd("CLUSTER")
+            .arg(&["ADDSLOTSRANGE", "0", "16383"])
+            .exec(&mut admin)
+            .unwrap();
+        until("the cluster is up", || {
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut admin).unwrap();
+            info.contains("cluster_state:ok")
+        });
+        server
+    }
+
+    /// Starts a replica, and waits until it has everything.
+    pub fn replica_of(master: &Self) -> Self {
+        let of = master.port.to_string();
+        let server = Self::with(&["--save", "", "--replicaof", "127.0.0.1", &of]);
+        let mut admin = server.connect();
+        until("the replica is in step", || {
+            let info: String = redis::cmd("INFO")
+                .arg("replication")
+                .query(&mut admin)
+                .unwrap();
+            info.contains("master_link_status:up")
+        });
+        server
+    }
+
+    /// Starts a sentinel that watches a master and knows of its replicas.
+    pub fn sentinel_of(master: &Self) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sentinel.conf");
+        let watch = format!("sentinel monitor mymaster 127.0.0.1 {} 1\n", master.port);
+        std::fs::write(&path, watch).unwrap();
+        let path = path.to_str().unwrap();
+        let server = Self::in_directory(directory, &|port| {
+            vec![
+                path.to_owned(),
+                "--sentinel".to_owned(),
+                "--port".to_owned(),
+                port.to_string(),
+            ]
+        });
+        let mut admin = server.connect();
+        until("the sentinel knows the replica", || {
+            let master: Vec<String> = redis::cmd("SENTINEL")
+                .arg(&["MASTER", "mymaster"])
+                .query(&mut admin)
+                .unwrap();
+            let at = master.iter().position(|word| word == "num-slaves");
+            at.is_some_and(|at| master[at + 1] == "1")
+        });
+        server
+    }
+
+    /// Has the sentinel make the replica the master.
+    pub fn promote(&self, replica: &Self) {
+        let mut admin = self.connect();
+        let failover = || {
+            let mut command = redis::cmd("SENTINEL");
+            command
+                .arg(&["FAILOVER", "mymaster"])
+                .exec(&mut admin)
+                .is_ok()
+        };
+        until("the failover has begun", failover);
+        // A server that changes its role drops its clients.
+        until("the replica is master", || {
+            let role = redis::cmd("ROLE").query::<redis::Value>(&mut replica.connect());
+            role.is_ok_and(|role| format!("{role:?}").contains("master"))
+        });
+    }
+
+    fn with(arguments: &[&str]) -> Self {
+        let own: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        Self::in_directory(tempfile::tempdir().unwrap(), &|port| {
+            let port = ["--port".to_owned(), port.to_string()];
+            port.into_iter().chain(own.iter().cloned()).collect()
+        })
+    }
+
+    fn in_directory(directory: tempfile::TempDir, arguments: &dyn Fn(u16) -> Vec<String>) -> Self {
         let port = free_port();
-        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let child = spawn(port, &directory, &arguments);
+        let arguments = arguments(port);
+        let child = spawn(&directory, &arguments);
         let server = Self {
             child,
             port,
@@ -61,7 +151,7 @@ impl Server {
 
     /// Starts it again on the same port, with what is on its disk.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.port, &self.directory, &self.arguments);
+        self.child = spawn(&self.directory, &self.arguments);
         self.wait();
     }
 
@@ -89,11 +179,11 @@ impl Drop for Server {
     }
 }
 
-fn spawn(port: u16, directory: &tempfile::TempDir, arguments: &[String]) -> Child {
+fn spawn(directory: &tempfile::TempDir, arguments: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--dir", directory.path().to_str().unwrap()])
         .args(arguments)
+        .args(["--bind", "127.0.0.1"])
+        .args(["--dir", directory.path().to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -104,4 +194,13 @@ fn spawn(port: u16, directory: &tempfile::TempDir, arguments: &[String]) -> Chil
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Waits for a condition that other processes bring about.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let late = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < late, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
