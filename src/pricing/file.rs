@@ -382,31 +382,41 @@ fn read_rates(
     let mut told = |key| fields.usd(faults, key);
     let input = told("input").or(below.map(|b| b.input));
     let output = told("output").or(below.map(|b| b.output));
-    // A read never costs more than fresh input, a long write never less than a short one.
-    let cache_read = told("cache_read").or(below.map(|b| b.cache_read).min(input).or(input));
-    let short_write = told("cache_write_5m").or(below.map(|b| b.cache_write_5m).or(input));
-    let long_write = told("cache_write_1h").or(below.map(|b| b.cache_write_1h).max(short_write));
-    // Where only the text's rate rises, the other kinds rise with it.
-    let with = |told: Option<Usd>, below: Option<Usd>, text: Option<Usd>| told.or(below.max(text));
-    let reasoning = with(told("reasoning"), below.map(|b| b.reasoning), output);
-    let audio_input = with(told("audio_input"), below.map(|b| b.audio_input), input);
-    let audio_output = with(told("audio_output"), below.map(|b| b.audio_output), output);
-    let image_input = with(told("image_input"), below.map(|b| b.image_input), input);
-    let image_output = with(told("image_output"), below.map(|b| b.image_output), output);
+    let cache = ["cache_read", "cache_write_5m", "cache_write_1h"].map(&mut told);
+    let inputs = ["audio_input", "image_input"].map(&mut told);
+    let outputs = ["reasoning", "audio_output", "image_output"].map(&mut told);
     fields.done(faults);
-    if input.is_none() || output.is_none() {
+    let (Some(input), Some(output)) = (input, output) else {
         faults.add(fields.at, "a price needs `input` and `output`".to_owned());
-    }
+        return None;
+    };
+    let plain = Rates::plain(input, output);
+    let below = below.unwrap_or(&plain);
+    let as_input = |told, was| follow(told, was, below.input, input);
+    let as_output = |told, was| follow(told, was, below.output, output);
+    let short = as_input(cache[1], below.cache_write_5m);
+    // A read that costs less than fresh input below does so here.
+    let read = if below.cache_read < below.input {
+        below.cache_read.min(input)
+    } else {
+        input
+    };
     Some(Rates {
-        input: input?,
-        output: output?,
-        cache_read: cache_read?,
-        cache_write_5m: short_write?,
-        cache_write_1h: long_write?,
-        reasoning: reasoning?,
-        audio_input: audio_input?,
-        audio_output: audio_output?,
-        image_input: image_input?,
-        image_output: image_output?,
+        input,
+        output,
+        cache_read: cache[0].unwrap_or(read),
+        cache_write_5m: short,
+        cache_write_1h: follow(cache[2], below.cache_write_1h, below.cache_write_5m, short),
+        audio_input: as_input(inputs[0], below.audio_input),
+        image_input: as_input(inputs[1], below.image_input),
+        reasoning: as_output(outputs[0], below.reasoning),
+        audio_output: as_output(outputs[1], below.audio_output),
+        image_output: as_output(outputs[2], below.image_output),
     })
+}
+
+/// A rate that may be left out: then it is that of the text where it was so below, and else what it was, or the text's where
+/// that is more.
+fn follow(told: Option<Usd>, was: Usd, text_was: Usd, text: Usd) -> Usd {
+    told.unwrap_or(if was == text_was { text } else { was.max(text) })
 }

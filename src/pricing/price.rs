@@ -18,6 +18,24 @@ pub struct Rates {
     pub image_output: Usd,
 }
 
+impl Rates {
+    /// Rates that tell input and output apart and nothing else.
+    pub(super) const fn plain(input: Usd, output: Usd) -> Self {
+        Self {
+            input,
+            output,
+            cache_read: input,
+            cache_write_5m: input,
+            cache_write_1h: input,
+            reasoning: output,
+            audio_input: input,
+            audio_output: output,
+            image_input: input,
+            image_output: output,
+        }
+    }
+}
+
 /// Rates that depend on the length of the input: all tokens of a request are priced by the highest step that it passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ladder {

@@ -169,16 +169,9 @@ impl PriceTable {
 /// reads without a discount.
 fn conservative(input: Usd, output: Usd) -> Price {
     let base = Rates {
-        input,
-        output,
-        cache_read: input,
         cache_write_5m: input.percent(125),
         cache_write_1h: input.percent(200),
-        reasoning: output,
-        audio_input: input,
-        audio_output: output,
-        image_input: input,
-        image_output: output,
+        ..Rates::plain(input, output)
     };
     Price {
         standard: Ladder {

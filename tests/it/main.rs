@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod bill;
 mod bodies;
 mod budgets;
 mod gateway;

@@ -108,11 +108,40 @@ price = { input = "1" }
          prices.toml:13:1  unknown key `colour`; expected one of: provider, id, aliases, context, max_output, regional, fees, \
          price, over, batch, flex, priority, fast\n\
          prices.toml:15:38  unknown key `speed`; expected one of: input, output, cache_read, cache_write_5m, cache_write_1h, \
-         reasoning, audio_input, audio_output, image_input, image_output\n\
+         audio_input, image_input, reasoning, audio_output, image_output\n\
          prices.toml:16:1  a model needs `provider`, `id` and `price`\n\
          prices.toml:18:9  a price needs `input` and `output`"
     );
     assert!(faults("revision = \"x\"\n[[model]\n").starts_with("prices.toml:2:"));
+}
+
+#[test]
+fn a_rate_left_out_follows_the_text_or_stays_the_dearer() {
+    let text = "revision = \"r\"\n[[model]]\nprovider = \"p\"\nid = \"m\"\n\
+        price = { input = \"4\", output = \"20\", cache_write_5m = \"5\", audio_input = \"40\", cache_read = \"1\" }\n\
+        over = [{ tokens = 9, input = \"8\", output = \"30\" }]\nflex = { input = \"2\", output = \"10\" }\n";
+    let table = PriceTable::parse("p", text).unwrap();
+    let price = table.find("p", "m").price;
+    let told = |rates: &crate::pricing::Rates| {
+        [
+            rates.reasoning,
+            rates.image_input,
+            rates.cache_write_5m,
+            rates.cache_write_1h,
+            rates.audio_input,
+            rates.cache_read,
+        ]
+    };
+    assert_eq!(
+        told(&price.standard.base),
+        ["20", "4", "5", "5", "40", "1"].map(usd)
+    );
+    assert_eq!(
+        told(price.standard.at(10)),
+        ["30", "8", "8", "8", "40", "1"].map(usd)
+    );
+    let flex = price.flex.as_ref().unwrap();
+    assert_eq!(told(&flex.base), ["10", "2", "5", "5", "40", "1"].map(usd));
 }
 
 #[test]
