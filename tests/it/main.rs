@@ -15,6 +15,7 @@ mod keys;
 mod lifecycle;
 mod provider;
 mod raw;
+mod redact;
 mod routes;
 mod secrets;
 mod streams;
