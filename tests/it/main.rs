@@ -17,6 +17,7 @@ mod provider;
 mod raw;
 mod redact;
 mod routes;
+mod sdk;
 mod secrets;
 mod streams;
 mod upstreams;
