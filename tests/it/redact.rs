@@ -259,7 +259,7 @@ async fn a_ping_passes_what_is_held_back() {
             stream_head(),
             chunk(delta.as_bytes()),
             chunk(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"),
-            crate::provider::Step::Wait(Duration::from_secs(60)),
+            crate::provider::Step::Wait(Duration::from_mins(1)),
         ]
     });
     let mut reply = world

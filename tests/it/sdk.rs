@@ -99,24 +99,26 @@ fn events(path: &str, file: &str, size: usize) -> Vec<Value> {
             );
             all.push(chunk(json!({}), json!("tool_calls")));
         }
-        _ => {
-            let (message, call) = (&whole["output"][0], &whole["output"][1]);
-            all.push(json!({"type": "response.created", "response": whole}));
-            all.push(json!({"type": "response.output_item.added", "output_index": 0, "item": {"id": "i0", "type": "message", "role": "assistant", "status": "in_progress", "content": []}}));
-            all.extend(pieces(file, size).iter().map(|text| json!({"type": "response.output_text.delta", "item_id": "i0", "output_index": 0, "content_index": 0, "delta": text, "logprobs": []})));
-            all.push(json!({"type": "response.output_text.done", "item_id": "i0", "output_index": 0, "content_index": 0, "text": file, "logprobs": []}));
-            all.push(
-                json!({"type": "response.output_item.done", "output_index": 0, "item": message}),
-            );
-            all.push(json!({"type": "response.output_item.added", "output_index": 1, "item": {"id": "i1", "type": "function_call", "call_id": "t", "name": "Write", "arguments": ""}}));
-            all.extend(pieces(&arguments, size).iter().map(|text| json!({"type": "response.function_call_arguments.delta", "item_id": "i1", "output_index": 1, "delta": text})));
-            all.push(json!({"type": "response.function_call_arguments.done", "item_id": "i1", "output_index": 1, "name": "Write", "arguments": arguments}));
-            all.push(json!({"type": "response.output_item.done", "output_index": 1, "item": call}));
-            all.push(json!({"type": "response.completed", "response": whole}));
-            for (number, event) in all.iter_mut().enumerate() {
-                event["sequence_number"] = json!(number);
-            }
-        }
+        _ => all = response_events(&whole, file, &arguments, size),
+    }
+    all
+}
+
+fn response_events(whole: &Value, file: &str, arguments: &str, size: usize) -> Vec<Value> {
+    let mut all = Vec::new();
+    let (message, call) = (&whole["output"][0], &whole["output"][1]);
+    all.push(json!({"type": "response.created", "response": whole}));
+    all.push(json!({"type": "response.output_item.added", "output_index": 0, "item": {"id": "i0", "type": "message", "role": "assistant", "status": "in_progress", "content": []}}));
+    all.extend(pieces(file, size).iter().map(|text| json!({"type": "response.output_text.delta", "item_id": "i0", "output_index": 0, "content_index": 0, "delta": text, "logprobs": []})));
+    all.push(json!({"type": "response.output_text.done", "item_id": "i0", "output_index": 0, "content_index": 0, "text": file, "logprobs": []}));
+    all.push(json!({"type": "response.output_item.done", "output_index": 0, "item": message}));
+    all.push(json!({"type": "response.output_item.added", "output_index": 1, "item": {"id": "i1", "type": "function_call", "call_id": "t", "name": "Write", "arguments": ""}}));
+    all.extend(pieces(arguments, size).iter().map(|text| json!({"type": "response.function_call_arguments.delta", "item_id": "i1", "output_index": 1, "delta": text})));
+    all.push(json!({"type": "response.function_call_arguments.done", "item_id": "i1", "output_index": 1, "name": "Write", "arguments": arguments}));
+    all.push(json!({"type": "response.output_item.done", "output_index": 1, "item": call}));
+    all.push(json!({"type": "response.completed", "response": whole}));
+    for (number, event) in all.iter_mut().enumerate() {
+        event["sequence_number"] = json!(number);
     }
     all
 }
@@ -129,9 +131,9 @@ fn script(request: &Received, size: usize, read: usize) -> Script {
     let mut sent = String::new();
     for event in events(path, &file, size) {
         if let Some(kind) = event["type"].as_str() {
-            sent += &format!("event: {kind}\n");
+            sent.extend(["event: ", kind, "\n"]);
         }
-        sent += &format!("data: {event}\n\n");
+        sent.extend(["data: ", &event.to_string(), "\n\n"]);
     }
     if path.ends_with("completions") {
         sent += "data: [DONE]\n\n";

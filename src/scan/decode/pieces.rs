@@ -404,7 +404,10 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_run_without_a_space_does_not_hide_it() {
-        let found = pieces("data:text/plain;base64,IyBmaWxlCmhlbGxvIHdvcmxkCg==", base64);
+        let found = pieces(
+            "data:text/plain;base64,IyBmaWxlCmhlbGxvIHdvcmxkCg==",
+            base64,
+        );
         assert_eq!(found, ["IyBmaWxlCmhlbGxvIHdvcmxkCg"]);
     }
 
