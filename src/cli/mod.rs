@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod budget;
 pub mod check;
+pub mod demo;
 pub mod journal;
 pub mod key;
 pub mod migrate;
@@ -35,6 +36,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Demo(demo::DemoArgs),
     Apply(apply::ApplyArgs),
     Audit(audit::AuditArgs),
     Budget(budget::BudgetArgs),
@@ -72,6 +74,7 @@ impl Cli {
     fn dispatch(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Check(args) => check::run(&args, out),
+            Command::Demo(args) => demo::run(&args, out),
             Command::Apply(args) => apply::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
             Command::Budget(args) => budget::run(&args, out),

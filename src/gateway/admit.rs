@@ -238,7 +238,10 @@ fn check_spent(gateway: &Gateway, standing: &Standing, ctx: &Ctx) -> Result<(), 
         .ledger
         .reserve(&standing.accounts, least, ctx.row.at)
         .map(Reservation::release)
-        .map_err(Refusal::Budget)
+        .map_err(|reached| Refusal::Budget {
+            reached,
+            asked: None,
+        })
 }
 
 async fn without_body(
@@ -525,7 +528,10 @@ fn reserve(
     let hold = gateway
         .ledger
         .reserve(&standing.accounts, quote, ctx.row.at)
-        .map_err(Refusal::Budget)?;
+        .map_err(|reached| Refusal::Budget {
+            reached,
+            asked: Some(quote),
+        })?;
     ctx.row.charges = hold
         .charges()
         .map(|(budget, period)| (budget.clone(), period))

@@ -2,7 +2,7 @@
 //! the words that a client may see. Inner errors go to the log, never into these words.
 
 use crate::budget::CapReached;
-use crate::domain::{Category, Moment, Name};
+use crate::domain::{Category, Moment, Name, Usd};
 use crate::identity::KeyError;
 use crate::policy::SettableRefusal;
 use crate::provider::RefusalKind;
@@ -30,7 +30,11 @@ pub enum Refusal {
     ModelNotAllowed {
         model: Option<String>,
     },
-    Budget(CapReached),
+    Budget {
+        reached: CapReached,
+        /// The worst case of the request, where it was known by then.
+        asked: Option<Usd>,
+    },
     /// The worst case cannot be bounded, or is larger than any amount.
     Unbounded,
     Secret {
@@ -91,7 +95,7 @@ impl Refusal {
             Self::InvalidBody(_) => (400, "invalid_body", INVALID_REQUEST),
             Self::RateLimited { .. } => (429, "rate_limited", RATE_LIMIT),
             Self::ModelNotAllowed { .. } => (403, "model_not_allowed", PERMISSION),
-            Self::Budget(_) => (402, "budget_exceeded", BILLING),
+            Self::Budget { .. } => (402, "budget_exceeded", BILLING),
             Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
             Self::Secret { .. } => (400, "secret_blocked", INVALID_REQUEST),
             Self::Undecodable(_) => (400, "undecodable", INVALID_REQUEST),
@@ -134,7 +138,7 @@ impl Refusal {
     #[must_use]
     pub const fn settable(&self) -> Option<SettableRefusal> {
         match self {
-            Self::Budget(_) => Some(SettableRefusal::Budget),
+            Self::Budget { .. } => Some(SettableRefusal::Budget),
             Self::Secret { .. } => Some(SettableRefusal::Secret),
             Self::Undecodable(_) => Some(SettableRefusal::Undecodable),
             Self::ModelNotAllowed { .. } => Some(SettableRefusal::Model),
@@ -206,7 +210,7 @@ impl Refusal {
                 )
             }
             Self::ModelNotAllowed { model } => model_message(model.as_deref()),
-            Self::Budget(reached) => budget_message(reached),
+            Self::Budget { reached, asked } => budget_message(reached, *asked),
             Self::Unbounded => {
                 "the cost of this request cannot be bounded: set its maximum of output tokens"
                     .to_owned()
@@ -259,14 +263,25 @@ fn model_message(model: Option<&str>) -> String {
     )
 }
 
-fn budget_message(reached: &CapReached) -> String {
+fn budget_message(reached: &CapReached, asked: Option<Usd>) -> String {
+    let CapReached {
+        budget,
+        limit,
+        spent,
+        held,
+        ..
+    } = reached;
+    let left = limit.left_after(spent.saturating_add(*held));
+    let state = match asked {
+        Some(asked) if left > Usd::ZERO => format!(
+            "this request may cost up to ${asked}, and the budget {budget} of ${limit} has ${left} left"
+        ),
+        _ => format!("the budget {budget} of ${limit} is used up"),
+    };
     let resets = reached
         .resets
         .map_or_else(String::new, |at| format!(" It resets at {}.", utc(at)));
-    format!(
-        "the budget {} of ${} is used up (${} spent, ${} held by requests in flight).{resets}",
-        reached.budget, reached.limit, reached.spent, reached.held
-    )
+    format!("{state} (${spent} spent, ${held} held by requests in flight).{resets}")
 }
 
 fn secret_message(category: &Category, path: &str, others: usize) -> String {
