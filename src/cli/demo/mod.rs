@@ -44,7 +44,7 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 /// The demonstration itself, step by step.
 fn show(stage: &Stage, arrived: &provider::Arrived, out: &mut dyn Write) -> anyhow::Result<()> {
-    step(out, "Two teams' keys, a cap of $0.0006 a day on the second")?;
+    step(out, "Two teams' keys, a cap of $0.00055 a day on the second")?;
     write!(out, "{}", stage.tollgate(&["apply", "directory.toml"])?)?;
     let (free, capped) = (stage.key("research")?, stage.key("interns")?);
     let gateway = stage.serve()?;
@@ -139,7 +139,7 @@ impl Stage {
         stage.write(
             "directory.toml",
             "organisation = \"acme\"\n[[team]]\nname = \"research\"\n[[team.budget]]\nwindow = \"month\"\nlimit = \"100.00\"\n\
-             [[team]]\nname = \"interns\"\n[[team.budget]]\nwindow = \"day\"\nlimit = \"0.0006\"\n",
+             [[team]]\nname = \"interns\"\n[[team.budget]]\nwindow = \"day\"\nlimit = \"0.00055\"\n",
         )?;
         Ok(stage)
     }
