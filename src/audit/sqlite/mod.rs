@@ -94,13 +94,15 @@ fn names() -> String {
 
 /// Opens a month's file for writing; makes it, or adds the columns that this version has and the file has not.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open(path)?;
+    let mut db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A power cut may take the last commits, with the cursor that stands in the same file: they are read again from
     // the log, which keeps its segments long enough.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    db.execute_batch(
+    // In one piece: a reader sees no table, or a whole one.
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.execute_batch(
         "CREATE TABLE IF NOT EXISTS audit (
             boot BLOB NOT NULL, seq INTEGER NOT NULL, before BLOB NOT NULL, hash BLOB NOT NULL,
             UNIQUE (boot, seq));
@@ -110,21 +112,22 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
          CREATE TABLE IF NOT EXISTS cursor (
             only INTEGER PRIMARY KEY CHECK (only = 1), segment INTEGER NOT NULL, offset INTEGER NOT NULL);",
     )?;
-    let known: Vec<String> = db
+    let known: Vec<String> = change
         .prepare("SELECT name FROM pragma_table_info('audit')")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for column in COLUMNS {
         if !known.iter().any(|name| name == column.name) {
             let (name, kind) = (column.name, column_type(column.kind));
-            db.execute_batch(&format!("ALTER TABLE audit ADD COLUMN \"{name}\" {kind};"))?;
+            change.execute_batch(&format!("ALTER TABLE audit ADD COLUMN \"{name}\" {kind};"))?;
         }
     }
-    db.execute_batch(
+    change.execute_batch(
         "CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at, boot, seq);
          CREATE INDEX IF NOT EXISTS audit_by_team ON audit (team, at);
          CREATE INDEX IF NOT EXISTS audit_by_request ON audit (request);",
     )?;
+    change.commit()?;
     Ok(db)
 }
 

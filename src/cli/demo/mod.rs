@@ -44,7 +44,10 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 /// The demonstration itself, step by step.
 fn show(stage: &Stage, arrived: &provider::Arrived, out: &mut dyn Write) -> anyhow::Result<()> {
-    step(out, "Two teams' keys, a cap of $0.00055 a day on the second")?;
+    step(
+        out,
+        "Two teams' keys, a cap of $0.00055 a day on the second",
+    )?;
     write!(out, "{}", stage.tollgate(&["apply", "directory.toml"])?)?;
     let (free, capped) = (stage.key("research")?, stage.key("interns")?);
     let gateway = stage.serve()?;

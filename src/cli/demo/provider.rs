@@ -59,9 +59,11 @@ fn events() -> String {
         .into_iter()
         .chain(deltas)
         .chain([closed, counted, stop]);
-    all.map(|event| {
-        let kind = event["type"].as_str().unwrap_or_default().to_owned();
-        format!("event: {kind}\ndata: {event}\n\n")
+    all.fold(String::new(), |mut text, event| {
+        let kind = event["type"].as_str().unwrap_or_default();
+        for part in ["event: ", kind, "\ndata: ", &event.to_string(), "\n\n"] {
+            text.push_str(part);
+        }
+        text
     })
-    .collect()
 }
