@@ -39,6 +39,10 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     pub directory_available: IntGauge,
     pub audit_failures: IntCounter,
+    pub audit_spool: IntGauge,
+    pub audit_spool_bound: IntGauge,
+    pub audit_rows: IntGaugeVec,
+    pub audit_sink: IntGaugeVec,
     pub budget: IntGaugeVec,
 }
 
@@ -121,6 +125,21 @@ impl Metrics {
             audit_failures: made.counter(
                 "audit_failures_total",
                 "Records that the audit log did not take.",
+            )?,
+            audit_spool: made.gauge("audit_spool_bytes", "Bytes of the audit log's segments.")?,
+            audit_spool_bound: made.gauge(
+                "audit_spool_bound_bytes",
+                "The most that the audit log's segments may hold.",
+            )?,
+            audit_rows: made.gauges(
+                "audit_rows",
+                "Rows since the start: written, waiting in memory, shed; and requests in flight.",
+                &["what"],
+            )?,
+            audit_sink: made.gauges(
+                "audit_sink",
+                "Each sink since the start: rows, rejected rows, failures, whether it fails now.",
+                &["sink", "what"],
             )?,
             budget: made.gauges(
                 "budget_nanousd",

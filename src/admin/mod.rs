@@ -90,10 +90,40 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         .metrics
         .directory_available
         .set(i64::from(admin.live.load().people.available));
+    observe_audit(&admin.log, &admin.metrics);
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         admin.metrics.render(),
     )
+}
+
+/// Notes how the audit's log and its sinks are doing.
+fn observe_audit(log: &Log, metrics: &Metrics) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let status = log.status();
+    metrics.audit_spool.set(whole(status.spooled_bytes));
+    metrics.audit_spool_bound.set(whole(status.spool_bound));
+    for (what, rows) in [
+        ("written", status.rows),
+        ("queued", status.queued),
+        ("shed", status.shed),
+        ("in_flight", status.open),
+    ] {
+        let gauge = metrics.audit_rows.with_label_values(&[what]);
+        gauge.set(whole(rows));
+    }
+    for (sink, status) in log.sinks() {
+        for (what, count) in [
+            ("rows", status.rows),
+            ("rejected", status.rejected),
+            ("failures", status.failures),
+            ("failing", u64::from(status.failing.is_some())),
+            ("damage", status.damage),
+        ] {
+            let gauge = metrics.audit_sink.with_label_values(&[sink, what]);
+            gauge.set(whole(count));
+        }
+    }
 }
 
 async fn budgets(State(admin): State<Admin>) -> Json<Value> {

@@ -22,7 +22,7 @@ pub use assemble::{AssembleError, Parts, assemble};
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
-use crate::audit::{Durability, Log, LogError, LogOptions, OnFull};
+use crate::audit::{Durability, Label, Log, LogError, LogOptions, OnFull, OperatorAction};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
 use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
@@ -249,8 +249,26 @@ impl App {
                 "failed"
             }
         };
+        self.note_reload(result);
         let reloads = &self.shared.metrics.reloads;
         reloads.with_label_values(&["configuration", result]).inc();
+    }
+
+    /// A reload at an operator's word is a row of the audit, whether it took effect or not.
+    fn note_reload(&self, result: &'static str) {
+        let action = OperatorAction {
+            id: uuid::Uuid::now_v7(),
+            at: Moment::now(),
+            organisation: None,
+            team: None,
+            who: Label::clean("signal", 64),
+            what: "config.reloaded",
+            subject: Label::clean(&self.config.display().to_string(), 128),
+            change: Label::clean(result, 64),
+        };
+        if let Err(error) = self.shared.log.operator(action) {
+            warn!(%error, "the audit did not take the reload");
+        }
     }
 
     /// Takes no new connection, waits for the requests in flight up to the configured time, then closes the books.

@@ -13,6 +13,7 @@ pub mod label;
 pub mod log;
 mod log_source;
 pub mod query;
+pub mod reconcile;
 pub mod record;
 pub mod row;
 mod sink;

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::label::Label;
+use super::log::Log;
 use super::row::{Begin, Charge, Decision, Row};
+use super::sink::SinkStatus;
 use crate::budget::BudgetId;
 use crate::domain::{Caller, KeyId, Moment, Name, Usd};
 
@@ -49,4 +51,14 @@ pub fn row(id: u128, nanos: u64) -> Row {
         cost: Usd::from_nanos(nanos),
         ..begin(id, 50).lost()
     }
+}
+
+/// How the sink of this name is doing.
+pub fn status(log: &Log, name: &str) -> SinkStatus {
+    let sinks = log.sinks();
+    sinks
+        .into_iter()
+        .find(|(sink, _)| *sink == name)
+        .map(|(_, status)| status)
+        .unwrap()
 }

@@ -2,6 +2,7 @@
 
 mod filter;
 mod follow;
+mod reconcile;
 mod verify;
 
 use std::fs::File;
@@ -68,6 +69,8 @@ enum AuditCommand {
     },
     /// Prove that no row was changed, removed, moved or cut off
     Verify(verify::VerifyArgs),
+    /// Compare our cost with a provider's usage export
+    Reconcile(reconcile::ReconcileArgs),
 }
 
 /// What every listing takes.
@@ -144,6 +147,7 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             }
         }
         AuditCommand::Verify(args) => return verify::run(args, out),
+        AuditCommand::Reconcile(args) => return reconcile::run(args, out),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@
 A real ClickHouse engine, but not a server: one query at a time, no users, no replication, no streaming of results. The
 HTTP status is a guess; clients must go by the exception's code. Faults are asked for by
 POST /_fault {"kind": "drop_before" | "drop_after" | "delay" | "error", "match": "INSERT", "body": "", "n": 1, "ms": 0,
-"code": 252}: n times, where the query matches and the body contains the text.
+"code": 252}: n times, until {"kind": "clear"}, where the query matches and the body contains the text.
 """
 
 import argparse
@@ -126,7 +126,10 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if self.path == "/_fault":
             fault = json.loads(body)
-            FAULTS.append(fault)
+            if fault["kind"] == "clear":
+                FAULTS.clear()
+            else:
+                FAULTS.append(fault)
             return self.answer(200, b"")
         params = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         content_type = self.headers.get("Content-Type", "")

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,6 @@ use crate::audit::chain::Seal;
 use crate::audit::export;
 use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position, StoredRow};
 use crate::audit::record::Record;
-use crate::audit::sink::SinkStatus;
 use crate::audit::sqlite::Month;
 
 /// Rows of one range: far below the block size, so a part is taken whole or not at all.
@@ -53,7 +51,6 @@ impl Default for Pace {
 
 /// A running sink.
 pub struct ClickHouseSink {
-    status: Arc<Mutex<SinkStatus>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -72,7 +69,6 @@ impl ClickHouseSink {
         server: Server,
         pace: Pace,
     ) -> io::Result<Self> {
-        let status = Arc::new(Mutex::new(SinkStatus::default()));
         let mut follower = log.follow("clickhouse");
         let file = state.join("clickhouse.cursor");
         let mut cursor = Cursor::read(&file)?;
@@ -93,20 +89,13 @@ impl ClickHouseSink {
             rejected: state.join("clickhouse-rejected.ndjson"),
             runtime,
             pace,
-            status: Arc::clone(&status),
         };
         let thread = thread::Builder::new()
             .name("audit-clickhouse".to_owned())
             .spawn(move || sink.run())?;
         Ok(Self {
-            status,
             thread: Mutex::new(Some(thread)),
         })
-    }
-
-    #[must_use]
-    pub fn status(&self) -> SinkStatus {
-        self.status.lock().clone()
     }
 
     /// Waits until everything that the closed log holds is in ClickHouse, or the next attempt after the log was closed
@@ -170,7 +159,6 @@ struct Sink {
     rejected: PathBuf,
     runtime: Runtime,
     pace: Pace,
-    status: Arc<Mutex<SinkStatus>>,
 }
 
 impl Sink {
@@ -181,7 +169,7 @@ impl Sink {
             match self.step() {
                 Ok(Some(rows)) => {
                     wait = self.pace.first_wait;
-                    self.status.lock().failing = None;
+                    self.follower.status().failing = None;
                     if rows < ROWS / 2 {
                         self.sleep(self.pace.between.saturating_sub(started.elapsed()));
                     }
@@ -220,7 +208,7 @@ impl Sink {
     }
 
     fn fail(&self, error: &SinkError) {
-        let mut status = self.status.lock();
+        let mut status = self.follower.status();
         status.failures += 1;
         status.failing = Some(error.to_string());
     }
@@ -250,7 +238,7 @@ impl Sink {
         };
         self.save()?;
         self.follower.drained(batch.end);
-        let mut status = self.status.lock();
+        let mut status = self.follower.status();
         status.position = batch.end;
         status.damage += batch.damage.len() as u64;
         Ok(Some(batch.items.len()))
@@ -284,7 +272,7 @@ impl Sink {
         }
         for records in months.values() {
             self.send_part(records)?;
-            self.status.lock().rows += records.len() as u64;
+            self.follower.status().rows += records.len() as u64;
         }
         for list in seals.values() {
             if let (Some(first), Some(last)) = (list.first(), list.last()) {
@@ -383,7 +371,7 @@ impl Sink {
             source,
         })?;
         tracing::error!(count = bad.len(), path = %self.rejected.display(), "rows that ClickHouse cannot read");
-        self.status.lock().rejected += bad.len() as u64;
+        self.follower.status().rejected += bad.len() as u64;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::audit::chain::read_public_key;
 use crate::audit::log::{Log, LogOptions};
 use crate::audit::query::{By, Exact, Filter, Order, QueryError, Source as _, for_each};
 use crate::audit::sqlite::{Archive, SqliteSink};
-use crate::audit::testing::row;
+use crate::audit::testing::{begin, row, status};
 use crate::audit::verify::verify;
 use crate::audit::{Decision, Found, Label, Row};
 use crate::domain::{Category, Moment, Name};
@@ -40,10 +40,10 @@ fn start(log: &Log, state: &Path, facade: &Facade) -> ClickHouseSink {
 }
 
 /// Waits until what the sink says satisfies `done`.
-fn wait_for(sink: &ClickHouseSink, done: impl Fn(&crate::audit::SinkStatus) -> bool) {
+fn wait_for(log: &Log, done: impl Fn(&crate::audit::SinkStatus) -> bool) {
     let until = Instant::now() + Duration::from_mins(1);
-    while !done(&sink.status()) {
-        assert!(Instant::now() < until, "{:?}", sink.status());
+    while !done(&status(log, "clickhouse")) {
+        assert!(Instant::now() < until, "{:?}", status(log, "clickhouse"));
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -114,13 +114,13 @@ fn rows_arrive_once_whatever_goes_wrong_on_the_way() {
                 std::thread::sleep(Duration::from_millis(100));
             }
         }
-        wait_for(&sink, |status| {
+        wait_for(&log, |status| {
             status.failing.is_none() && status.rows >= 1500
         });
         log.close();
         sink.join();
         sqlite.join();
-        assert_eq!(sink.status().failing, None);
+        assert_eq!(status(&log, "clickhouse").failing, None);
     }
     let mut warehouse = Warehouse::new(facade.server()).unwrap();
     let mut found = ids(&mut warehouse, &requests());
@@ -208,19 +208,25 @@ fn rows_wait_while_the_table_is_missing_or_changed() {
     for id in 0..20 {
         let _written = log.end(row(id, 1)).unwrap();
     }
-    wait_for(&sink, |status| status.failing.is_some());
-    assert_eq!(sink.status().rows, 0);
+    wait_for(&log, |status| status.failing.is_some());
+    assert_eq!(status(&log, "clickhouse").rows, 0);
     facade.migrate();
-    wait_for(&sink, |status| status.rows == 21);
+    wait_for(&log, |status| status.rows == 21);
 
     facade.ask("ALTER TABLE tollgate.audit DROP COLUMN `change`");
     for id in 20..40 {
         let _written = log.end(row(id, 1)).unwrap();
     }
-    wait_for(&sink, |status| status.failing.is_some());
-    assert_eq!((sink.status().rows, sink.status().rejected), (21, 0));
+    wait_for(&log, |status| status.failing.is_some());
+    assert_eq!(
+        (
+            status(&log, "clickhouse").rows,
+            status(&log, "clickhouse").rejected
+        ),
+        (21, 0)
+    );
     facade.ask("ALTER TABLE tollgate.audit ADD COLUMN `change` String CODEC(ZSTD(1))");
-    wait_for(&sink, |status| status.rows == 41);
+    wait_for(&log, |status| status.rows == 41);
     log.close();
     sink.join();
     let mut warehouse = Warehouse::new(facade.server()).unwrap();
@@ -254,7 +260,7 @@ fn a_row_that_the_server_cannot_take_is_put_aside_and_the_others_go_on() {
             .unwrap();
     }
     let sink = start(&log, state.path(), &facade);
-    wait_for(&sink, |status| status.rejected == 1);
+    wait_for(&log, |status| status.rejected == 1);
     log.close();
     sink.join();
     let mut warehouse = Warehouse::new(facade.server()).unwrap();
@@ -262,4 +268,63 @@ fn a_row_that_the_server_cannot_take_is_put_aside_and_the_others_go_on() {
     assert_eq!(ids(&mut warehouse, &requests()), expected);
     let aside = std::fs::read_to_string(state.path().join("clickhouse-rejected.ndjson")).unwrap();
     assert_eq!(aside.lines().count(), 1);
+}
+
+/// Of this process, in kibibytes and in hundredths of a second.
+fn memory_and_time() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
+    let memory = resident.split_ascii_whitespace().nth(1).unwrap();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let mut fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11);
+    let mut time = || fields.next().unwrap().parse::<u64>().unwrap();
+    (memory.parse().unwrap(), time() + time())
+}
+
+/// `TOLLGATE_AWAY=100000` for the figures of a long outage.
+#[test]
+fn while_the_server_is_away_rows_wait_on_disk_and_then_come_once_in_order() {
+    let Some(facade) = Facade::start() else {
+        return;
+    };
+    facade.migrate();
+    let count = std::env::var("TOLLGATE_AWAY").map_or(4000, |count| count.parse().unwrap());
+    let state = tempfile::tempdir().unwrap();
+    let log = open(state.path());
+    let sink = start(&log, state.path(), &facade);
+    let write = |from: u128| {
+        let before = memory_and_time();
+        for id in from..from + count {
+            let _written = log.begin(begin(id, 50)).unwrap();
+            let _written = log.end(row(id, 7)).unwrap();
+        }
+        let after = memory_and_time();
+        println!(
+            "{count} requests: {} KiB resident, {} KiB more, {} hundredths of a second",
+            after.0,
+            after.0.saturating_sub(before.0),
+            after.1 - before.1
+        );
+    };
+    write(0);
+    wait_for(&log, |status| u128::from(status.rows) > count);
+    if !facade.fault(r#"{"kind": "drop_before", "n": 1000000}"#) {
+        return;
+    }
+    write(count);
+    wait_for(&log, |status| status.failing.is_some());
+    facade.fault(r#"{"kind": "clear"}"#);
+    wait_for(&log, |status| u128::from(status.rows) > 2 * count);
+    log.close();
+    sink.join();
+    let mut warehouse = Warehouse::new(facade.server()).unwrap();
+    assert_eq!(
+        ids(&mut warehouse, &requests()),
+        (0..2 * count).collect::<Vec<_>>()
+    );
+    let key = read_public_key(&state.path().join("audit.pub")).unwrap();
+    assert_eq!(verify(&mut warehouse, &key).unwrap().faults, []);
 }

@@ -34,6 +34,7 @@ use super::chain::Signer;
 use super::convert;
 use super::entry::Entry;
 use super::row::{Begin, OperatorAction, Row};
+use super::sink::SinkStatus;
 use crate::budget::Balances;
 use crate::domain::Moment;
 
@@ -232,19 +233,23 @@ impl Log {
         let mut entry = Vec::with_capacity(512);
         Entry::from(&row).encode(&mut entry);
         let (committed, waiter) = shared.promise();
-        let mut tail = shared
-            .tail
-            .try_lock_for(PATIENCE)
-            .ok_or(LogError::Unavailable)?;
-        match tail.begin(row.request, entry) {
-            Ok(()) => {
-                tail.waiters.extend(waiter);
-                drop(tail);
+        let written = match shared.tail.try_lock_for(PATIENCE) {
+            None => false,
+            Some(mut tail) => {
+                let written = tail.begin(row.request, entry).is_ok();
+                if written {
+                    tail.waiters.extend(waiter);
+                }
+                written
+            }
+        };
+        match (written, shared.options.on_full) {
+            (true, _) => {
                 shared.wake();
                 Ok(committed)
             }
-            Err(_) if shared.options.on_full == OnFull::Shed => Ok(Committed(None)),
-            Err(_) => Err(LogError::Unavailable),
+            (false, OnFull::Shed) => Ok(Committed(None)),
+            (false, OnFull::Refuse) => Err(LogError::Unavailable),
         }
     }
 
@@ -277,6 +282,12 @@ impl Log {
     #[must_use]
     pub fn status(&self) -> Status {
         self.0.shared.status()
+    }
+
+    /// How each sink is doing, by its name.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<(&'static str, SinkStatus)> {
+        self.0.shared.followers.status()
     }
 
     /// A reader for a sink: it sees what is durable, and no segment is removed before it has drained it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::LogError;
@@ -17,6 +17,7 @@ use super::frame::{self, Frame, Kind, Read};
 use super::recover::Damage;
 use super::segment::{Segments, at};
 use crate::audit::chain::{Hash, Seal, link};
+use crate::audit::sink::SinkStatus;
 
 /// Bytes read at once; more where a single record is longer.
 const CHUNK: usize = 1 << 20;
@@ -69,15 +70,33 @@ impl Synced {
     }
 }
 
-/// The sinks, and the oldest segment that each still needs.
+/// One sink as the log knows it.
+struct Sink {
+    name: &'static str,
+    /// The oldest segment that it still needs.
+    needs: AtomicU64,
+    status: Mutex<SinkStatus>,
+}
+
+/// All sinks of a log.
 #[derive(Clone, Default)]
-pub struct Followers(Arc<Mutex<Vec<Arc<AtomicU64>>>>);
+pub struct Followers(Arc<Mutex<Vec<Arc<Sink>>>>);
 
 impl Followers {
     /// The oldest segment that any of them still needs; `None` where nobody follows.
     pub fn drained(&self) -> Option<u64> {
         let list = self.0.lock();
-        list.iter().map(|needs| needs.load(Ordering::Acquire)).min()
+        list.iter()
+            .map(|sink| sink.needs.load(Ordering::Acquire))
+            .min()
+    }
+
+    /// How each of them is doing.
+    pub fn status(&self) -> Vec<(&'static str, SinkStatus)> {
+        let list = self.0.lock();
+        list.iter()
+            .map(|sink| (sink.name, sink.status.lock().clone()))
+            .collect()
     }
 }
 
@@ -324,9 +343,7 @@ fn item(frame: &Frame<'_>) -> Result<Option<Item>, &'static str> {
 pub struct Follower {
     reader: Reader,
     synced: Synced,
-    needs: Arc<AtomicU64>,
-    /// The sink, for messages.
-    pub name: &'static str,
+    sink: Arc<Sink>,
 }
 
 impl Follower {
@@ -336,14 +353,22 @@ impl Follower {
         synced: Synced,
         followers: &Followers,
     ) -> Self {
-        let needs = Arc::new(AtomicU64::new(0));
-        followers.0.lock().push(Arc::clone(&needs));
+        let sink = Arc::new(Sink {
+            name,
+            needs: AtomicU64::new(0),
+            status: Mutex::default(),
+        });
+        followers.0.lock().push(Arc::clone(&sink));
         Self {
             reader: Reader::new(segments, Position::default()),
             synced,
-            needs,
-            name,
+            sink,
         }
+    }
+
+    /// What the log shows of this sink.
+    pub fn status(&self) -> MutexGuard<'_, SinkStatus> {
+        self.sink.status.lock()
     }
 
     /// Goes to a place: where the sink's own cursor says that it had come.
@@ -360,7 +385,7 @@ impl Follower {
 
     /// Everything before this place is safe in the sink.
     pub fn drained(&self, position: Position) {
-        self.needs.store(position.segment, Ordering::Release);
+        self.sink.needs.store(position.segment, Ordering::Release);
     }
 
     /// Whether the log is closed, so that nothing more will come.

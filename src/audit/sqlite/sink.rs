@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,6 @@ use rusqlite::Connection;
 use super::{Month, cursor, insert, months, open, set_cursor};
 use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position};
 use crate::audit::record::Record;
-use crate::audit::sink::SinkStatus;
 use crate::domain::Moment;
 
 /// Rows in one transaction.
@@ -30,7 +28,6 @@ const OPEN_FILES: usize = 3;
 
 /// A running sink.
 pub struct SqliteSink {
-    status: Arc<Mutex<SinkStatus>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -40,7 +37,6 @@ impl SqliteSink {
     /// # Errors
     /// When no thread can be started.
     pub fn start(log: &Log, state: &Path, retention: Duration) -> io::Result<Self> {
-        let status = Arc::new(Mutex::new(SinkStatus::default()));
         let sink = Sink {
             state: state.to_owned(),
             follower: log.follow("sqlite"),
@@ -48,20 +44,13 @@ impl SqliteSink {
             position: Position::default(),
             retention,
             swept: None,
-            status: Arc::clone(&status),
         };
         let thread = thread::Builder::new()
             .name("audit-sqlite".to_owned())
             .spawn(move || sink.run())?;
         Ok(Self {
-            status,
             thread: Mutex::new(Some(thread)),
         })
-    }
-
-    #[must_use]
-    pub fn status(&self) -> SinkStatus {
-        self.status.lock().clone()
     }
 
     /// Waits until everything that the closed log holds is in SQLite. Close the log first.
@@ -95,7 +84,6 @@ struct Sink {
     position: Position,
     retention: Duration,
     swept: Option<Instant>,
-    status: Arc<Mutex<SinkStatus>>,
 }
 
 impl Sink {
@@ -112,7 +100,7 @@ impl Sink {
                 Ok(true) => {
                     found = true;
                     wait = FIRST_WAIT;
-                    self.status.lock().failing = None;
+                    self.follower.status().failing = None;
                 }
                 Ok(false) => return,
                 Err(error) => {
@@ -129,7 +117,7 @@ impl Sink {
     }
 
     fn fail(&self, error: &SinkError) {
-        let mut status = self.status.lock();
+        let mut status = self.follower.status();
         status.failures += 1;
         status.failing = Some(error.to_string());
     }
@@ -167,7 +155,7 @@ impl Sink {
             self.write(&batch)?;
             self.position = batch.end;
             self.follower.drained(batch.end);
-            self.status.lock().position = batch.end;
+            self.follower.status().position = batch.end;
         }
         self.sweep();
         Ok(true)
@@ -177,7 +165,7 @@ impl Sink {
         for damage in &batch.damage {
             tracing::error!(path = %damage.path.display(), offset = damage.offset, bytes = damage.bytes,
                 "a place in the audit log does not read; the rows around it are kept");
-            self.status.lock().damage += 1;
+            self.follower.status().damage += 1;
         }
     }
 
@@ -251,7 +239,7 @@ impl Sink {
             set_cursor(&transaction, end).map_err(failed)?;
         }
         transaction.commit().map_err(failed)?;
-        self.status.lock().rows += written;
+        self.follower.status().rows += written;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::audit::log::{Log, LogOptions};
 use crate::audit::query::{By, Exact, Filter, Order, Source as _, for_each};
-use crate::audit::testing::{begin, row};
+use crate::audit::testing::{begin, row, status};
 use crate::audit::{Decision, Found, Row};
 use crate::domain::{Category, Moment, Name};
 
@@ -29,7 +29,7 @@ fn run(state: &Path, rows: impl IntoIterator<Item = Row>) {
     }
     log.close();
     sink.join();
-    assert_eq!(sink.status().failing, None);
+    assert_eq!(status(&log, "sqlite").failing, None);
 }
 
 fn listed(state: &Path, filter: &Filter, order: Order) -> Vec<u128> {
@@ -195,10 +195,10 @@ fn while_a_file_is_broken_rows_wait_and_come_once_when_it_is_whole_again() {
         let _written = log.end(row(id, 1)).unwrap();
     }
     let until = Instant::now() + Duration::from_secs(10);
-    while sink.status().failing.is_none() && Instant::now() < until {
+    while status(&log, "sqlite").failing.is_none() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let failing = sink.status().failing.unwrap();
+    let failing = status(&log, "sqlite").failing.unwrap();
     assert!(failing.contains("audit-"), "names the file: {failing}");
     fs::remove_file(&path).unwrap();
     log.close();

@@ -162,3 +162,25 @@ fn verify_succeeds_until_a_row_is_changed_and_then_names_it() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["faults"][0]["seq"], 9);
 }
+
+#[test]
+fn reconcile_finds_the_day_on_which_a_provider_charged_more() {
+    let dir = folder();
+    let export = dir.path().join("export.csv");
+    let path = export.to_str().unwrap();
+    fs::write(
+        &export,
+        "date,model,cost_usd\n2026-09-21,claude-sonnet-4-5,0.03\n",
+    )
+    .unwrap();
+    let told = done(&dir, &["audit", "reconcile", "--provider-export", path]);
+    assert_eq!(told, "ours 0.03, theirs 0.03: 0 groups drift\n");
+    fs::write(
+        &export,
+        "date,model,cost_usd\n2026-09-21,claude-sonnet-4-5,0.04\n",
+    )
+    .unwrap();
+    let (code, told) = run(&dir, &["audit", "reconcile", "--provider-export", path]);
+    assert_eq!(code, format!("{:?}", ExitCode::FAILURE));
+    assert!(told.contains("0.03") && told.contains("0.04"), "{told}");
+}
