@@ -56,9 +56,6 @@ pub fn row(id: u128, nanos: u64) -> Row {
 /// How the sink of this name is doing.
 pub fn status(log: &Log, name: &str) -> SinkStatus {
     let sinks = log.sinks();
-    sinks
-        .into_iter()
-        .find(|(sink, _)| *sink == name)
-        .map(|(_, status)| status)
-        .unwrap()
+    let found = sinks.into_iter().find(|(sink, _)| *sink == name);
+    found.map(|(_, status)| status).unwrap_or_default()
 }
