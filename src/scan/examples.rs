@@ -98,6 +98,8 @@ fn fill(inside: &str, before: &str, dice: &mut Dice) -> Result<String, TemplateE
         "base64" => Ok(made::base64(argument)),
         "iban" => Ok(money::iban(argument, dice)),
         "bitcoin" => Ok(money::bitcoin(dice)),
+        "tron" => Ok(money::tron(dice)),
+        "wif" => Ok(money::wif(dice)),
         "bech32" => Ok(money::bech32(argument, dice)),
         "ethereum" => Ok(money::ethereum(dice)),
         "seed" => Ok(money::seed_phrase(dice)),

@@ -60,6 +60,7 @@ const GENERAL: &[(&str, Check)] = &[
     ("no_sequence", stop_words::is_no_sequence),
     ("no_digest", stop_words::is_no_digest),
     ("password", stop_words::is_password),
+    ("opaque_password", stop_words::is_opaque_password),
     ("url_host", stop_words::is_on_a_real_host),
     ("github_checksum", token_checksum::github),
     ("npm_checksum", token_checksum::github),

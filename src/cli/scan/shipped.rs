@@ -25,8 +25,16 @@ pub const RULES: &[RuleFile<'static>] = &[
         text: include_str!("../../../conf/rules/context.toml"),
     },
     RuleFile {
+        name: "generic.toml",
+        text: include_str!("../../../conf/rules/generic.toml"),
+    },
+    RuleFile {
         name: "keys.toml",
         text: include_str!("../../../conf/rules/keys.toml"),
+    },
+    RuleFile {
+        name: "personal.toml",
+        text: include_str!("../../../conf/rules/personal.toml"),
     },
     RuleFile {
         name: "services.toml",

@@ -21,9 +21,20 @@ pub fn iban(country: &str, dice: &mut Dice) -> String {
 }
 
 pub fn bitcoin(dice: &mut Dice) -> String {
-    let mut payload = vec![0];
-    payload.extend(dice.bytes::<20>());
-    base58check_encode(&payload)
+    base58(0, dice.bytes::<20>())
+}
+
+pub fn tron(dice: &mut Dice) -> String {
+    base58(0x41, dice.bytes::<20>())
+}
+
+/// A private key in the wallet import format.
+pub fn wif(dice: &mut Dice) -> String {
+    base58(0x80, dice.bytes::<32>())
+}
+
+fn base58<const N: usize>(version: u8, payload: [u8; N]) -> String {
+    base58check_encode(&[&[version], &payload[..]].concat())
 }
 
 /// `bech32:bc`: a version 0 address under that prefix.

@@ -99,6 +99,8 @@ fn is_host_v4(address: Ipv4Addr) -> bool {
         || address.is_broadcast()
         || address.is_documentation())
         && address.octets()[0] != 0
+        // A section or a version: `4.2.1.9`.
+        && address.octets().iter().any(|&octet| octet > 9)
 }
 
 fn is_host_v6(address: Ipv6Addr) -> bool {

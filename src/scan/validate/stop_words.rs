@@ -1,6 +1,6 @@
 //! Text that is meant to be seen: documented example keys, placeholders, references to where the secret is.
 
-use super::entropy::shannon;
+use super::entropy::{is_mixed_case, shannon};
 
 /// What only placeholders hold, in small letters. Five letters or more, so that a random token holds one hardly ever.
 const WORDS: &[&[u8]] = &[
@@ -190,6 +190,22 @@ pub fn is_password(secret: &[u8], context: &[u8]) -> bool {
         && !NO_PASSWORDS.contains(&small.as_slice())
         && shannon(&small) >= 1.5
         && is_no_example(secret, context)
+}
+
+/// A password where nothing but a name vouches for it: with a digit or a sign among letters, so that words and names of
+/// variables are left alone.
+pub fn is_opaque_password(secret: &[u8], context: &[u8]) -> bool {
+    let signs = secret
+        .iter()
+        .filter(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'.' | b'-' | b'/'))
+        .count();
+    let digits = secret.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = secret
+        .iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let marked = letters >= 2 && digits + signs >= 1 && shannon(secret) >= 2.3;
+    marked || is_mixed_case(secret, context)
 }
 
 /// Hosts at which every credential is a story: reserved names (RFC 2606), what tutorials call a host.
