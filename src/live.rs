@@ -17,7 +17,7 @@ use crate::policy::{Actions, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
-use crate::scan::{Body, Report, Scanner, Workspace};
+use crate::scan::{Body, Report, Scanner, Undecodable, Workspace};
 
 /// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
 const KEPT_WORKSPACES: usize = 64;
@@ -97,6 +97,14 @@ impl Inspection {
     #[must_use]
     pub fn placeholders(&self, organisation: &Name) -> Placeholders {
         Placeholders::new(&self.placeholder_key, organisation)
+    }
+
+    /// Undoes a body's content encodings; see [`Scanner::unpack`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpack(&self, encodings: &str, body: &[u8]) -> Result<Option<Vec<u8>>, Undecodable> {
+        self.scanner.unpack(encodings, body)
     }
 
     /// Scans one body with a workspace of its own.

@@ -278,7 +278,7 @@ async fn with_body(
     let began = std::time::Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = header(session, &CONTENT_ENCODING);
-    let plain = plain_body(&gathered, encoding.as_deref())?;
+    let plain = plain_body(ctx, &gathered, encoding.as_deref())?;
     let ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
     ctx.row.stream = ask.stream;
@@ -354,12 +354,19 @@ fn header(session: &Session, name: &http::HeaderName) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The body as text. A content encoding is refused until it can be inspected.
-fn plain_body(gathered: &Gathered, encoding: Option<&str>) -> Result<bytes::Bytes, Refusal> {
-    match encoding {
-        None | Some("identity") => Ok(gathered.bytes.clone()),
-        Some(_) => Err(Refusal::Encoding),
-    }
+/// The body with its content encodings undone: what is asked about and inspected. What cannot be undone is refused,
+/// since nothing could be said about it.
+fn plain_body(
+    ctx: &Ctx,
+    gathered: &Gathered,
+    encodings: Option<&str>,
+) -> Result<bytes::Bytes, Refusal> {
+    let unpacked = ctx
+        .snapshot
+        .inspection
+        .unpack(encodings.unwrap_or_default(), &gathered.bytes)
+        .map_err(|why| Refusal::Undecodable(why.to_string()))?;
+    Ok(unpacked.map_or_else(|| gathered.bytes.clone(), bytes::Bytes::from))
 }
 
 fn check_model(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {

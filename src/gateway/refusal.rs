@@ -22,7 +22,6 @@ pub enum Refusal {
     UploadStalled,
     UploadBroken,
     Busy,
-    Encoding,
     InvalidBody(String),
     RateLimited {
         seconds: u64,
@@ -91,7 +90,6 @@ impl Refusal {
             Self::UploadStalled => (408, "upload_stalled", TIMEOUT),
             Self::UploadBroken => (400, "upload_broken", INVALID_REQUEST),
             Self::Busy => (503, "busy", SERVER),
-            Self::Encoding => (415, "unsupported_encoding", INVALID_REQUEST),
             Self::InvalidBody(_) => (400, "invalid_body", INVALID_REQUEST),
             Self::RateLimited { .. } => (429, "rate_limited", RATE_LIMIT),
             Self::ModelNotAllowed { .. } => (403, "model_not_allowed", PERMISSION),
@@ -198,10 +196,6 @@ impl Refusal {
             Self::UploadBroken => "the body broke off".to_owned(),
             Self::Busy => {
                 "the gateway holds as many request bodies as it may; try again shortly".to_owned()
-            }
-            Self::Encoding => {
-                "this content encoding cannot be inspected: send gzip, deflate, br, zstd or none"
-                    .to_owned()
             }
             Self::InvalidBody(why) => format!("the body cannot be read: {why}"),
             Self::RateLimited { seconds } => {

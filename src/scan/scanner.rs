@@ -156,6 +156,17 @@ impl Scanner {
         &self.rules
     }
 
+    /// Undoes a body's content encodings, within the bounds of a scan; `None` where there is nothing to undo.
+    ///
+    /// # Errors
+    /// An encoding that is not known, data that break it, or more data than a scan may decode.
+    pub fn unpack(&self, encodings: &str, body: &[u8]) -> Result<Option<Vec<u8>>, Undecodable> {
+        if encoding::is_identity(encodings) {
+            return Ok(None);
+        }
+        encoding::unpack(encodings, body, &self.limits).map(Some)
+    }
+
     /// Scans one body. `team` chooses whose entities are looked for. Never fails: what cannot be decoded is scanned as it
     /// is and said in the report.
     #[must_use]

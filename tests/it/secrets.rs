@@ -1,5 +1,7 @@
 //! Nothing leaves uninspected, and what is found is kept by nobody.
 
+use std::io::Write;
+
 use serde_json::json;
 use tollgate::scan::examples::expand;
 
@@ -113,6 +115,42 @@ async fn the_query_and_the_headers_are_read_too() {
         .header("x-api-key", &world.key);
     assert_eq!(listed.send().await.expect("an answer").status(), 400);
     assert_eq!(world.provider.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_read_and_passes_as_it_came_and_a_bomb_does_not() {
+    let world = World::start(blocking()).await;
+    let pack = |body: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(body).expect("memory");
+        packer.finish().expect("memory")
+    };
+    let send = |body: Vec<u8>| {
+        let request = world
+            .post("/v1/messages")
+            .header("content-encoding", "gzip");
+        request.body(body).send()
+    };
+    let secret = message(&planted(6)).to_string();
+    let blocked = send(pack(secret.as_bytes())).await.expect("an answer");
+    assert_eq!(blocked.status(), 400);
+    let bomb = pack(&vec![b' '; 300 << 20]);
+    let refused = send(bomb).await.expect("an answer");
+    assert_eq!(refused.status(), 400);
+    let broken = send(b"no gzip at all".to_vec()).await.expect("an answer");
+    assert_eq!(broken.status(), 400);
+    assert_eq!(world.provider.connections(), 0);
+    let clean = pack(message("hi").to_string().as_bytes());
+    world.provider.answers(|_| {
+        crate::provider::json(
+            200,
+            &json!({"usage": {"input_tokens": 1, "output_tokens": 1}}),
+        )
+    });
+    assert_eq!(send(clean.clone()).await.expect("an answer").status(), 200);
+    let received = world.provider.last();
+    assert_eq!(received.header("content-encoding"), Some("gzip"));
+    assert!(received.body == clean);
 }
 
 #[tokio::test]
