@@ -184,7 +184,7 @@ impl Account {
     /// What the periods of this budget have to say to the store. Shortly before a period ends the next one is opened, so
     /// that its first request finds money.
     pub(super) fn asks(&self, world: &World, asks: &mut Vec<Ask>) {
-        self.active(world.now);
+        self.turn(world.now);
         self.active(world.now.plus(AHEAD));
         let periods = self.periods();
         asks.extend(
@@ -204,6 +204,13 @@ impl Account {
     pub(super) fn add_to(&self, view: &mut FleetView) {
         for active in self.periods().values() {
             active.period.add_to(view);
+        }
+    }
+
+    /// Whether this budget is no more: it returns what it was lent, and asks for nothing.
+    pub(super) fn retire(&self, retired: bool) {
+        for active in self.periods().values() {
+            active.period.retire(retired);
         }
     }
 
@@ -249,27 +256,41 @@ impl Account {
     /// The counters of the period of `now`, which become the ones looked at first.
     fn turn(&self, now: Moment) -> Arc<Active> {
         let active = self.active(now);
-        let _alone = self.periods();
-        if active.period.span.start > self.current.load().period.span.start {
+        let mut periods = self.periods();
+        let (start, current) = (
+            active.period.span.start,
+            self.current.load().period.span.start,
+        );
+        // A clock that ran far ahead and came back must not leave every request on the slow way.
+        if start > current || current > now.plus(AHEAD) {
             self.current.store(Arc::clone(&active));
+            self.put_away(&mut periods);
         }
         active
     }
 
-    /// Folds the oldest periods that nobody uses into the balances.
+    /// Folds the oldest periods that nobody uses into the balances, and the past ones that nobody ever used.
     fn put_away(&self, periods: &mut BTreeMap<Moment, Arc<Active>>) {
         let current = self.current.load().period.span.start;
         let spare = periods.len().saturating_sub(KEPT_PERIODS);
-        let unused: Vec<Moment> = periods
+        let unused = |start: &Moment, active: &Arc<Active>| *start != current && active.is_unused();
+        let never = |start: &Moment, active: &Arc<Active>| {
+            *start < current && active.period.own_spent() == Usd::ZERO
+        };
+        let gone: Vec<Moment> = periods
             .iter()
-            .filter(|(start, active)| **start != current && active.is_unused())
-            .map(|(start, _)| *start)
-            .take(spare)
+            .filter(|(start, active)| unused(start, active))
+            .enumerate()
+            .filter(|(index, (start, active))| *index < spare || never(start, active))
+            .map(|(_, (start, _))| *start)
             .collect();
         let mut balances = self.shared.balances();
-        for start in unused {
-            if let Some(active) = periods.remove(&start) {
-                balances.set(&self.id, start, active.period.own_spent());
+        for start in gone {
+            let spent = periods
+                .remove(&start)
+                .map(|active| active.period.own_spent());
+            if let Some(spent) = spent.filter(|spent| *spent > Usd::ZERO) {
+                balances.set(&self.id, start, spent);
             }
         }
     }

@@ -46,6 +46,14 @@ impl Balances {
         }
     }
 
+    /// Puts every amount of `other` in place of what was known, where that is less: spending only grows.
+    pub(super) fn put(&mut self, other: &Self) {
+        for (budget, start, amount) in other.iter() {
+            let amount = amount.max(self.spent(budget, start));
+            self.set(budget, start, amount);
+        }
+    }
+
     /// What the budget had spent in the period that began at `start`.
     #[must_use]
     pub fn spent(&self, budget: &BudgetId, start: Moment) -> Usd {

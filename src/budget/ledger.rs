@@ -93,6 +93,22 @@ impl Ledger {
         account
     }
 
+    /// Lets go of the accounts that are not wanted any more: what they spent stays known, what they were lent is returned.
+    /// One that is still in use goes at a later call.
+    pub fn retain(&self, wanted: impl Fn(&BudgetId) -> bool) {
+        let mut gone = Balances::new();
+        self.accounts().retain(|id, account| {
+            let wanted = wanted(id);
+            account.retire(!wanted);
+            let keep = wanted || !account.is_unused();
+            if !keep {
+                account.fold_into(&mut gone);
+            }
+            keep
+        });
+        self.shared.balances().put(&gone);
+    }
+
     /// Reserves `amount` on every account, or on none. An account named twice is charged twice.
     ///
     /// # Errors
@@ -213,10 +229,12 @@ impl Ledger {
 
     /// All that was spent, by budget and period: what was known at the start and what was settled since.
     pub fn balances(&self) -> Balances {
-        let mut balances = self.shared.balances().clone();
+        let mut live = Balances::new();
         for account in self.all() {
-            account.fold_into(&mut balances);
+            account.fold_into(&mut live);
         }
+        let mut balances = self.shared.balances().clone();
+        balances.put(&live);
         balances
     }
 

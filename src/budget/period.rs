@@ -145,6 +145,10 @@ impl Period {
         }
     }
 
+    pub fn retire(&self, retired: bool) {
+        self.terms().retired = retired;
+    }
+
     pub fn amendment(&self) -> Amendment {
         self.terms().amendment
     }
@@ -270,6 +274,7 @@ impl Period {
         view.spent = view.spent.saturating_add(lease.spent(&self.pool));
         view.grace = view.grace.saturating_add(lease.grace());
         view.leases += u64::from(!lease.is_closed());
+        view.fresh += u64::from(lease.is_fresh());
         view.foreign += u64::from(lease.is_foreign());
     }
 
@@ -346,6 +351,7 @@ impl Period {
         say(&lease::Terms {
             id: &self.id,
             span: self.span,
+            retired: terms.retired,
             cap: terms.cap(),
             cap_version: terms.version,
             hard: terms.at_cap == AtCap::Block,

@@ -214,18 +214,13 @@ impl Pool {
         }
     }
 
-    /// The way without the lock: from one shard, and only if nothing is owed. Returns what is left there.
+    /// The way without the lock: from one shard, and only if nothing is owed. Returns what is left there. Debt that comes
+    /// between the look and the taking finds this request before it: they overlap, so either order is true.
     fn take_here(&self, shard: usize, amount: u64) -> Option<u64> {
         if self.is_strict() {
             return None;
         }
-        let left = self.shard(shard).take(amount)?;
-        // Debt may have come between the look and the taking: then this money belongs to it.
-        if self.is_strict() {
-            self.shard(shard).put(amount);
-            return None;
-        }
-        Some(left)
+        self.shard(shard).take(amount)
     }
 
     fn taken(&self, shard: usize, left: u64) -> Taken {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::account::{Account, Shared};
+use super::balances::Balances;
 use super::spec::{BudgetId, BudgetSpec, Scope, SessionId};
 use super::window::{Window, Zone};
 use crate::domain::{KeyId, Moment, Usd};
@@ -129,15 +130,17 @@ impl Shard {
             return;
         }
         self.searched_at = now;
+        let mut forgotten = Balances::new();
         self.known.retain(|_, known| {
-            let silent = now.since(known.used_at) >= SILENT;
-            if silent && known.account.is_unused() {
-                known.account.fold_into(&mut shared.balances());
-                return false;
+            let silent = now.since(known.used_at) >= SILENT && known.account.is_unused();
+            if silent {
+                known.account.fold_into(&mut forgotten);
             }
-            true
+            !silent
         });
-        shared.balances().prune();
+        let mut balances = shared.balances();
+        balances.put(&forgotten);
+        balances.prune();
     }
 }
 

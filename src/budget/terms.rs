@@ -37,6 +37,8 @@ pub(super) struct Terms {
     pub version: u64,
     /// Whether the cap changed without a version of its own, and so takes the time as one.
     pub unversioned: bool,
+    /// Whether the budget is no more, and only returns what it was lent.
+    pub retired: bool,
     /// Reported by this node itself; in a fleet the store chooses who reports.
     pub thresholds: Thresholds,
 }
@@ -58,6 +60,7 @@ impl Terms {
             amendment: Amendment::default(),
             version: spec.revision,
             unversioned: spec.revision == 0,
+            retired: false,
             thresholds,
         }
     }

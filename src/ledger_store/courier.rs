@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::boots::{Boots, BootsError, Journal};
 use super::store::{Settings, Store, StoreError};
-use crate::budget::{Ask, Balances, FleetOptions, Ledger, Reply, StoreNews};
-use crate::domain::Moment;
+use crate::budget::{Ask, Balances, BudgetId, FleetOptions, Ledger, Reply, StoreNews};
+use crate::domain::{Moment, Usd};
 
 /// How often the ledger is looked at when nothing calls.
 const TICK: Duration = Duration::from_millis(100);
@@ -35,6 +35,8 @@ pub struct Traffic {
     /// Microseconds of the last round trip.
     last_trip: AtomicU64,
     servers_changed: AtomicU64,
+    /// What silent leases hold, by budget, as last looked at.
+    suspended: Mutex<BTreeMap<BudgetId, Usd>>,
 }
 
 /// A reading of [`Traffic`].
@@ -49,6 +51,9 @@ pub struct TrafficView {
     pub last_trip: Duration,
     /// How often another process took the store's place.
     pub servers_changed: u64,
+    /// Held by leases of nodes that have been silent for long, over the budgets of this node; each is looked at in turn, one a
+    /// second.
+    pub suspended: Usd,
 }
 
 impl Traffic {
@@ -62,7 +67,17 @@ impl Traffic {
             unintelligible: count(&self.unintelligible),
             last_trip: Duration::from_micros(count(&self.last_trip)),
             servers_changed: count(&self.servers_changed),
+            suspended: self
+                .suspended()
+                .values()
+                .fold(Usd::ZERO, |sum, one| sum.saturating_add(*one)),
         }
+    }
+
+    fn suspended(&self) -> MutexGuard<'_, BTreeMap<BudgetId, Usd>> {
+        self.suspended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +101,8 @@ pub struct Courier {
     server: Option<String>,
     under_way: JoinSet<Said>,
     looks: Looks,
+    /// How many budgets have been looked at for silent leases.
+    inspected: usize,
     /// Last words of former boots that are not confirmed, by number; `None` until they are known.
     last_words: Option<BTreeMap<usize, Ask>>,
 }
@@ -95,6 +112,7 @@ enum Said {
     Ask(Ask, Result<Reply, StoreError>),
     LastWord(usize, Result<Reply, StoreError>),
     Presence(Result<(String, u32), StoreError>),
+    Suspended(BudgetId, Result<Usd, StoreError>),
 }
 
 impl Courier {
@@ -133,6 +151,7 @@ impl Courier {
             server: None,
             under_way: JoinSet::new(),
             looks: Looks::new(),
+            inspected: 0,
             last_words: None,
         }
     }
@@ -177,6 +196,7 @@ impl Courier {
             self.looks.presence = began + PRESENCE;
             self.show();
             self.say_last_words(now);
+            self.inspect(now);
         }
         let room = UNDER_WAY.saturating_sub(self.under_way.len());
         for ask in self.ledger.asks_up_to(room, now) {
@@ -231,13 +251,31 @@ impl Courier {
             }
             Ok(Said::LastWord(number, Ok(_))) => self.confirm(number, now),
             Ok(Said::Presence(Ok((server, nodes)))) => self.served_by(server, nodes, now),
+            Ok(Said::Suspended(budget, Ok(held))) => {
+                self.traffic.suspended().insert(budget, held);
+            }
             Ok(
-                Said::Ask(_, Err(error))
+                Said::Suspended(_, Err(error))
+                | Said::Ask(_, Err(error))
                 | Said::LastWord(_, Err(error))
                 | Said::Presence(Err(error)),
             ) => self.failed(&error),
             Err(_) => {}
         }
+    }
+
+    /// Looks at the silent leases of the next budget.
+    fn inspect(&mut self, now: Moment) {
+        let views = self.ledger.views(now);
+        let Some(view) = views.get(self.inspected % views.len().max(1)) else {
+            return;
+        };
+        self.inspected = self.inspected.wrapping_add(1);
+        let (store, id, since) = (Arc::clone(&self.store), view.id.clone(), view.since);
+        self.under_way.spawn(async move {
+            let held = store.suspended(&id, since).await;
+            Said::Suspended(id, held)
+        });
     }
 
     fn confirm(&mut self, number: usize, now: Moment) {

@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::wire::{Envelope, SCRIPT, read_reply};
-use crate::budget::{Ask, Reply};
-use crate::domain::{Moment, Secret};
+use crate::budget::{Ask, BudgetId, Micros, Reply};
+use crate::domain::{Moment, Secret, Usd};
 
 /// Where the store is.
 #[derive(Clone)]
@@ -66,6 +66,7 @@ pub struct Store {
     envelope: Envelope,
     lease: Script,
     presence: Script,
+    suspended: Script,
     patience: Duration,
 }
 
@@ -96,6 +97,7 @@ impl Store {
             envelope: Envelope::new(&settings.prefix, cluster),
             lease: Script::new(SCRIPT),
             presence: Script::new(include_str!("presence.lua")),
+            suspended: Script::new(include_str!("suspended.lua")),
             patience: settings.response_timeout + settings.connect_timeout,
         })
     }
@@ -117,6 +119,19 @@ impl Store {
         }
         let value = self.invoke(&invocation).await?;
         read_reply(&value).map_err(|_| StoreError::Unintelligible)
+    }
+
+    /// What the silent leases of one budget hold: money that nobody can spend until their nodes have had their last word.
+    pub async fn suspended(&self, budget: &BudgetId, start: Moment) -> Result<Usd, StoreError> {
+        let mut invocation = self.suspended.prepare_invoke();
+        invocation
+            .key(self.envelope.key(budget, start))
+            .arg(self.envelope.now_ms.unwrap_or(0));
+        let value = self.invoke(&invocation).await?;
+        let text: String =
+            redis::from_redis_value(value).map_err(|_| StoreError::Unintelligible)?;
+        let micros = text.parse().ok().and_then(Micros::new);
+        Ok(micros.ok_or(StoreError::Unintelligible)?.usd())
     }
 
     /// Shows this node, and returns which process serves it and how many nodes live.

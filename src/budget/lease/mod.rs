@@ -37,6 +37,8 @@ enum Phase {
 pub(super) struct Terms<'a> {
     pub id: &'a BudgetId,
     pub span: Span,
+    /// Whether the budget is no more.
+    pub retired: bool,
     /// The cap with everything granted and corrected.
     pub cap: Usd,
     pub cap_version: u64,
@@ -44,6 +46,13 @@ pub(super) struct Terms<'a> {
     pub hard: bool,
     pub on_store_loss: OnStoreLoss,
     pub alert_at: &'a [u8],
+}
+
+impl Terms<'_> {
+    /// Whether nothing more is to be spent here.
+    fn is_over(&self, world: &World) -> bool {
+        self.retired || self.span.end.is_some_and(|end| end <= world.now)
+    }
 }
 
 /// The fleet's position as the store last told it.
@@ -69,6 +78,8 @@ pub(super) struct Lease {
     answered: bool,
     answered_seq: u64,
     reported: Micros,
+    /// What the store is known to have heard of as returned.
+    told_returned: Micros,
     phase: Phase,
     /// Nano-dollars lent to ourselves while the store is away.
     grace: u64,
@@ -94,6 +105,7 @@ impl Lease {
             answered: true,
             answered_seq: 0,
             reported: Micros::ZERO,
+            told_returned: Micros::ZERO,
             phase: Phase::Fresh,
             grace: 0,
             last: None,
@@ -159,7 +171,7 @@ impl Lease {
 
     /// Whether the period is over, or the node stops, and this lease never came to anything.
     fn is_stillborn(&mut self, pool: &Pool, terms: &Terms, world: &World) -> bool {
-        let over = terms.span.end.is_some_and(|end| end <= world.now);
+        let over = terms.is_over(world);
         let standing = pool.standing();
         let unused = standing.held == 0 && standing.spent <= self.base;
         let stillborn = self.asked_at.is_none() && unused && (over || world.draining);
@@ -213,6 +225,15 @@ impl Lease {
         world.away || matches!(self.phase, Phase::Fresh | Phase::Foreign)
     }
 
+    /// Whether money is wanted and the store has not lent any yet: it never answered, or waits for others.
+    pub fn is_fresh(&self) -> bool {
+        match self.phase {
+            Phase::Fresh => self.asked_at.is_some(),
+            Phase::Live => self.last == Some(Status::Warming) && self.granted == Micros::ZERO,
+            Phase::Foreign | Phase::Closed => false,
+        }
+    }
+
     pub fn is_foreign(&self) -> bool {
         self.phase == Phase::Foreign
     }
@@ -242,6 +263,7 @@ impl Lease {
         if ask.seq >= self.answered_seq {
             self.answered_seq = ask.seq;
             self.reported = self.reported.max(ask.spent);
+            self.told_returned = self.told_returned.max(ask.returned);
             self.last = Some(answer.status);
             self.fleet_short = answer.short;
             self.fleet = Some(FleetPosition {
@@ -276,8 +298,7 @@ impl Lease {
 
     /// How much should lie ready here.
     fn target(&self, terms: &Terms, world: &World) -> u64 {
-        let over = terms.span.end.is_some_and(|end| end <= world.now);
-        if over || world.draining || !terms.hard {
+        if terms.is_over(world) || world.draining || !terms.hard {
             return 0;
         }
         let cap = terms.cap.nanos();
@@ -330,7 +351,8 @@ impl Lease {
         } else {
             Duration::ZERO
         };
-        let news = spent > self.reported || !self.answered;
+        let returns = self.returned > self.told_returned;
+        let news = spent > self.reported || returns || !self.answered;
         self.asked_at.is_none()
             || self.era != world.era
             || purpose == Purpose::Close

@@ -1,5 +1,6 @@
 //! One node: reserving, settling, limits that change, periods that end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{NOON, team, usd, user};
@@ -291,4 +292,20 @@ fn a_warm_reservation_allocates_nothing() {
         }
     });
     assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn a_budget_that_is_removed_and_comes_back_remembers() {
+    let ledger = Ledger::new(Balances::new());
+    let account = ledger.account(&team("10.00"));
+    let held = ledger
+        .reserve(&[Arc::clone(&account)], usd("4.00"), NOON)
+        .unwrap();
+    ledger.retain(|_| false);
+    assert!(ledger.find(account.id()).is_some(), "in use");
+    held.settle(usd("3.00"));
+    drop(account);
+    ledger.retain(|_| false);
+    assert!(ledger.views(NOON).is_empty());
+    assert_eq!(ledger.account(&team("10.00")).view(NOON).spent, usd("3.00"));
 }

@@ -1,6 +1,7 @@
 //! The ledger's promises, as tests.
 
 mod interleavings;
+mod lease;
 mod ledger;
 mod schedules;
 mod sessions;

@@ -126,7 +126,7 @@ async fn storm(mut server: Server) -> u64 {
         .collect();
     let began = Instant::now();
     let mut kills = 0;
-    while began.elapsed() < Duration::from_secs(8) {
+    while began.elapsed() < Duration::from_secs(6) {
         for node in &nodes {
             let _ = node.spend(usd("0.002"));
         }
@@ -254,4 +254,31 @@ async fn foreign_data_in_the_key_refuses_and_is_counted() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(node.spend(usd("0.01")), Err(Cause::StoreAway));
     assert_eq!(node.ledger.fleet_view(Moment::now()).foreign, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_node_holds_is_counted_as_suspended() {
+    let server = Server::start();
+    let disks = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let spec = spec("10.00", OnStoreLoss::Deny);
+    let [dead, alive] = disks
+        .each_ref()
+        .map(|disk| Node::start(&server.url(), disk.path(), Balances::new(), &spec));
+    dead.is_lent(usd("0.10")).await;
+    alive.is_lent(usd("0.10")).await;
+    assert_eq!(alive.ledger.fleet_view(Moment::now()).fresh, 0);
+    let held = dead.ledger.fleet_view(Moment::now()).leased;
+    dead.kill().await;
+    let mut store = Store::new(&Settings::new(&server.url())).unwrap();
+    assert_eq!(
+        store.suspended(&spec.id, Moment::default()).await.unwrap(),
+        Usd::ZERO
+    );
+    let in_a_minute = Moment::now().plus(Duration::from_mins(1)).micros() / 1000;
+    store.envelope_mut().now_ms = u64::try_from(in_a_minute).ok();
+    let both = held.saturating_add(alive.ledger.fleet_view(Moment::now()).leased);
+    assert_eq!(
+        store.suspended(&spec.id, Moment::default()).await.unwrap(),
+        both
+    );
 }
