@@ -13,7 +13,7 @@ use crate::directory::Census;
 use crate::domain::{KeyId, Name, Secret};
 use crate::gateway::upstream::Upstream;
 use crate::identity::Roster;
-use crate::policy::{Actions, TeamPolicy};
+use crate::policy::{Actions, Gate, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
@@ -41,6 +41,8 @@ pub struct People {
     pub teams: HashMap<Name, Arc<Team>>,
     /// The budgets that cover each key.
     pub accounts: HashMap<KeyId, Arc<[Arc<Account>]>>,
+    /// The limits of each key besides money: of its team, its user and its own.
+    pub gates: HashMap<KeyId, Arc<Gate>>,
 }
 
 impl People {
@@ -53,6 +55,7 @@ impl People {
             roster: Roster::new([]),
             teams: HashMap::new(),
             accounts: HashMap::new(),
+            gates: HashMap::new(),
         }
     }
 }

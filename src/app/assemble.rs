@@ -13,6 +13,7 @@ use crate::domain::{Caller, KeyId, Moment, Name, Secret};
 use crate::gateway::upstream::{Address, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
+use crate::policy::{self, Gate, RateLimiter, Subject};
 use crate::pricing::{PriceFault, PriceTable};
 use crate::provider::Dialect;
 use crate::scan::{self, BuildError, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner};
@@ -20,6 +21,7 @@ use crate::scan::{self, BuildError, KnownValues, Limits, RuleFault, RuleFile, Ru
 /// What outlives a snapshot.
 pub struct Parts<'a> {
     pub ledger: &'a Ledger,
+    pub rates: &'a RateLimiter,
     pub key: &'a InstallationKey,
 }
 
@@ -50,8 +52,7 @@ pub fn assemble(
     let upstreams: Vec<Arc<Upstream>> = settings
         .providers
         .iter()
-        .map(upstream)
-        .map(Arc::new)
+        .map(|provider| Arc::new(upstream(provider, parts.rates)))
         .collect();
     let prices = prices(&settings)?;
     let scanner = scanner(&settings, &people, parts.key)?;
@@ -75,15 +76,7 @@ pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> Pe
             (spec, account)
         })
         .collect();
-    let now = Moment::now();
-    for amended in &census.amendments {
-        if let Err(error) = parts
-            .ledger
-            .amend(&amended.budget, amended.period, amended.totals, now)
-        {
-            warn!(budget = %amended.budget, %error, "an operator's change of a budget was not taken");
-        }
-    }
+    amend(&census, parts.ledger);
     let roster = Roster::new(census.roster.iter().cloned());
     let by_key: HashMap<KeyId, _> = roster
         .callers()
@@ -96,6 +89,15 @@ pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> Pe
                     .filter(covers)
                     .map(|(_, account)| Arc::clone(account))
                     .collect(),
+            )
+        })
+        .collect();
+    let gates = roster
+        .callers()
+        .map(|caller| {
+            (
+                caller.key.clone(),
+                Arc::new(gate(&census, caller, parts.rates)),
             )
         })
         .collect();
@@ -119,6 +121,7 @@ pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> Pe
         roster,
         teams,
         accounts: by_key,
+        gates,
     }
 }
 
@@ -136,6 +139,23 @@ pub fn same_entities(one: &Census, other: &Census) -> bool {
     entities(one) == entities(other)
 }
 
+/// Puts what operators granted and corrected into the ledger, which forgets it with the process.
+fn amend(census: &Census, ledger: &Ledger) {
+    let now = Moment::now();
+    for amended in &census.amendments {
+        if let Err(error) = ledger.amend(&amended.budget, amended.period, amended.totals, now) {
+            warn!(budget = %amended.budget, %error, "an operator's change of a budget was not taken");
+        }
+    }
+}
+
+/// What a caller must pass besides its budgets.
+fn gate(census: &Census, caller: &Caller, rates: &RateLimiter) -> Gate {
+    let team = census.teams.iter().find(|team| team.name == caller.team);
+    let hours = team.and_then(|team| team.policy.hours.clone());
+    rates.gate(&census.limits_of(caller), hours)
+}
+
 fn covers(scope: &Scope, caller: &Caller) -> bool {
     match scope {
         Scope::Organisation(name) => *name == caller.organisation,
@@ -147,7 +167,12 @@ fn covers(scope: &Scope, caller: &Caller) -> bool {
 }
 
 /// A provider ready for requests. Without its credential it is known and refuses, so that the others go on.
-fn upstream(provider: &Provider) -> Upstream {
+fn upstream(provider: &Provider, rates: &RateLimiter) -> Upstream {
+    let limits = policy::Limits {
+        concurrent: provider.concurrent,
+        ..policy::Limits::default()
+    };
+    let of = Subject::Provider(provider.name.clone());
     let key = provider
         .credential
         .resolve_here()
@@ -157,6 +182,7 @@ fn upstream(provider: &Provider) -> Upstream {
         warn!(provider = %provider.name, %error, "requests to this provider are refused");
     }
     Upstream {
+        gate: Arc::new(rates.gate(&[(of, limits)], None)),
         name: provider.name.clone(),
         dialect: provider.dialect,
         addresses: provider

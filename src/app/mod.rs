@@ -91,6 +91,8 @@ pub struct App {
 pub struct Shared {
     pub live: Arc<Live>,
     pub ledger: Arc<Ledger>,
+    /// Outlives every reload: a new limit does not forgive what was taken.
+    pub rates: Arc<RateLimiter>,
     pub log: Log,
     pub metrics: Arc<Metrics>,
     pub key: InstallationKey,
@@ -105,6 +107,7 @@ impl Shared {
         let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
         let parts = Parts {
             ledger: &self.ledger,
+            rates: &self.rates,
             key: &self.key,
         };
         let before = self.live.load();
@@ -153,8 +156,10 @@ impl App {
             );
         }
         let ledger = Arc::new(Ledger::new(recovered.balances));
+        let rates = Arc::new(RateLimiter::default());
         let parts = Parts {
             ledger: &ledger,
+            rates: &rates,
             key: &key,
         };
         let settings = Arc::new(settings);
@@ -163,6 +168,7 @@ impl App {
         let shared = Arc::new(Shared {
             live: Arc::new(Live::new(snapshot)),
             ledger,
+            rates,
             log,
             metrics: Arc::new(Metrics::new()?),
             key,
@@ -327,7 +333,6 @@ fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
         ledger: Arc::clone(&shared.ledger),
         log: shared.log.clone(),
         metrics: Arc::clone(&shared.metrics),
-        rates: RateLimiter::default(),
         room: BodyRoom::new(settings.limits.buffered),
         key_pepper: shared.key.virtual_keys(),
     }

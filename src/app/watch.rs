@@ -74,6 +74,7 @@ fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64
     let now = shared.live.load();
     let parts = Parts {
         ledger: &shared.ledger,
+        rates: &shared.rates,
         key: &shared.key,
     };
     let people = Arc::new(assemble::people(Arc::clone(&census), &now.settings, &parts));

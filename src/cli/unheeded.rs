@@ -3,7 +3,6 @@
 
 use crate::config::{Opaque, Settings};
 use crate::directory::{Organisation, Team};
-use crate::policy::Limits;
 
 /// What a configuration sets in vain.
 #[must_use]
@@ -17,7 +16,6 @@ pub fn of_settings(settings: &Settings) -> Vec<String> {
     for provider in &settings.providers {
         let key = |key: &str| format!("[provider.{}] {key}", provider.name);
         note(provider.ca.is_some(), key("ca"));
-        note(provider.concurrent.is_some(), key("concurrent"));
         let weights = &provider.addresses;
         note(
             weights
@@ -51,24 +49,11 @@ pub fn of_organisation(organisation: &Organisation) -> Vec<String> {
 fn of_team(team: &Team) -> Vec<String> {
     let policy = &team.policy;
     let whole = [
-        (policy.hours.is_some(), "hours"),
-        (
-            policy.limits.tokens_per_minute.is_some(),
-            "tokens_per_minute",
-        ),
-        (policy.limits.concurrent.is_some(), "concurrent"),
         (policy.default_model.is_some(), "default_model"),
         (!policy.fallback_models.is_empty(), "fallback_models"),
         (policy.session_limit.is_some(), "session_limit"),
     ];
     let set = whole.iter().filter(|(is_set, _)| *is_set);
-    let mut named: Vec<String> = set
-        .map(|(_, key)| format!("team {}: {key}", team.name))
-        .collect();
-    let limited = team
-        .users
-        .iter()
-        .filter(|user| user.limits != Limits::default());
-    named.extend(limited.map(|user| format!("user {}/{}: its limits", team.name, user.name)));
-    named
+    set.map(|(_, key)| format!("team {}: {key}", team.name))
+        .collect()
 }

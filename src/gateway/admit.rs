@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, UPGRADE, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE, USER_AGENT};
 use pingora::proxy::Session;
 
 use super::Gateway;
@@ -19,11 +19,15 @@ use crate::config::OnUndecodable;
 use crate::domain::{Caller, Demand, Usd};
 use crate::identity::{self, KeyError};
 use crate::live::Team;
+use crate::policy::Gate;
 use crate::provider::{
     Ask, Dialect, Endpoint, Hints, Route, read_ask, route, splice_include_usage,
 };
 use crate::scan::Report;
 use crate::scan::restore::Restorations;
+
+/// Bytes of a request for each token that its limits count at first: code and prose have about four.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// What admission leads to where it does not refuse.
 pub enum Admitted {
@@ -38,6 +42,7 @@ struct Standing {
     caller: Arc<Caller>,
     team: Arc<Team>,
     accounts: Arc<[Arc<Account>]>,
+    gate: Arc<Gate>,
 }
 
 /// Where a request goes, owned: the session's head is borrowed no longer.
@@ -85,7 +90,7 @@ pub async fn admit(
         upstream,
         path,
     };
-    check_rate(gateway, &standing, ctx)?;
+    enter(session, &standing, &destination, ctx)?;
     if endpoint.billed() {
         check_spent(gateway, &standing, ctx)?;
     }
@@ -175,7 +180,13 @@ fn identify(gateway: &Gateway, session: &Session, ctx: &mut Ctx) -> Result<Stand
         .accounts
         .get(&caller.key)
         .ok_or(Refusal::Key(KeyError::Unknown))?;
+    let gate = snapshot
+        .people
+        .gates
+        .get(&caller.key)
+        .ok_or(Refusal::Key(KeyError::Unknown))?;
     Ok(Standing {
+        gate: Arc::clone(gate),
         caller: Arc::clone(caller),
         team: Arc::clone(team),
         accounts: Arc::clone(accounts),
@@ -219,16 +230,26 @@ fn find_upstream(
     Ok(Arc::clone(found))
 }
 
-fn check_rate(gateway: &Gateway, standing: &Standing, ctx: &Ctx) -> Result<(), Refusal> {
-    let Some(limit) = standing.team.policy.limits.requests_per_minute else {
-        return Ok(());
+/// Passes the limits of the caller and of the provider. How many tokens the request will use is not known before its
+/// body is read, so what its length suggests is taken until the answer is counted.
+fn enter(
+    session: &Session,
+    standing: &Standing,
+    destination: &Destination,
+    ctx: &mut Ctx,
+) -> Result<(), Refusal> {
+    let length = session.req_header().headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let tokens = if destination.endpoint.billed() {
+        length.unwrap_or(0) / BYTES_PER_TOKEN
+    } else {
+        0
     };
-    gateway
-        .rates
-        .check(&standing.caller.team, limit, ctx.row.at)
-        .map_err(|wait| Refusal::RateLimited {
-            seconds: wait.seconds(),
-        })
+    for gate in [&standing.gate, &destination.upstream.gate] {
+        let pass = gate.enter(tokens, ctx.row.at).map_err(Refusal::Limited)?;
+        ctx.passes.push(pass);
+    }
+    Ok(())
 }
 
 /// A cap that is spent already refuses before the body is read: not even the least amount fits.

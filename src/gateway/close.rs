@@ -25,6 +25,12 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
         Some(passage) => settle(passage, ctx),
         None => ctx.row.decision = refused(ctx.refusal.as_ref()),
     }
+    let tokens = ctx
+        .row
+        .usage
+        .total_input()
+        .saturating_add(ctx.row.usage.total_output());
+    ctx.passes.drain(..).for_each(|pass| pass.settle(tokens));
     count(&ctx.row, ctx.row.provenance, metrics);
     let row = std::mem::replace(
         &mut ctx.row,

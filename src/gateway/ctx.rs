@@ -18,6 +18,7 @@ use crate::budget::Reservation;
 use crate::domain::Moment;
 use crate::live::Snapshot;
 use crate::metrics::Metrics;
+use crate::policy::Pass;
 use crate::provider::{Dialect, Endpoint};
 use crate::scan::restore::Restorations;
 
@@ -35,6 +36,8 @@ pub struct Ctx {
     pub refusal: Option<Refusal>,
     /// Set by `admit` alone: without it nothing is forwarded.
     pub passage: Option<Passage>,
+    /// Its places among the requests at once, and its tokens of the minute, as estimated until they are settled.
+    pub passes: Vec<Pass>,
     pub(super) _in_flight: InFlight,
 }
 
@@ -148,6 +151,7 @@ impl Ctx {
             row: Row::new(request, Moment::now()),
             refusal: None,
             passage: None,
+            passes: Vec::new(),
             _in_flight: InFlight::new(metrics),
         }
     }

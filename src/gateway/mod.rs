@@ -31,7 +31,6 @@ use crate::budget::Ledger;
 use crate::domain::Secret;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::policy::RateLimiter;
 use admit::Admitted;
 use ctx::Ctx;
 use refusal::Refusal;
@@ -47,7 +46,6 @@ pub struct Gateway {
     pub ledger: Arc<Ledger>,
     pub log: Log,
     pub metrics: Arc<Metrics>,
-    pub rates: RateLimiter,
     pub room: body::BodyRoom,
     /// The key under which virtual keys are hashed.
     pub key_pepper: Secret<[u8; 32]>,

@@ -4,7 +4,7 @@
 use crate::budget::CapReached;
 use crate::domain::{Category, Moment, Name, Usd};
 use crate::identity::KeyError;
-use crate::policy::SettableRefusal;
+use crate::policy::{Closed, Denied, SettableRefusal, Subject};
 use crate::provider::RefusalKind;
 
 /// Why a request is not served. Rendered in the caller's dialect by `respond`.
@@ -23,9 +23,7 @@ pub enum Refusal {
     UploadBroken,
     Busy,
     InvalidBody(String),
-    RateLimited {
-        seconds: u64,
-    },
+    Limited(Denied),
     ModelNotAllowed {
         model: Option<String>,
     },
@@ -91,7 +89,10 @@ impl Refusal {
             Self::UploadBroken => (400, "upload_broken", INVALID_REQUEST),
             Self::Busy => (503, "busy", SERVER),
             Self::InvalidBody(_) => (400, "invalid_body", INVALID_REQUEST),
-            Self::RateLimited { .. } => (429, "rate_limited", RATE_LIMIT),
+            Self::Limited(Denied::Closed(_)) => (403, "outside_hours", PERMISSION),
+            Self::Limited(Denied::Requests { .. }) => (429, "rate_limited", RATE_LIMIT),
+            Self::Limited(Denied::Tokens { .. }) => (429, "tokens_limited", RATE_LIMIT),
+            Self::Limited(Denied::Concurrent { .. }) => (429, "too_many_at_once", RATE_LIMIT),
             Self::ModelNotAllowed { .. } => (403, "model_not_allowed", PERMISSION),
             Self::Budget { .. } => (402, "budget_exceeded", BILLING),
             Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
@@ -140,7 +141,8 @@ impl Refusal {
             Self::Secret { .. } => Some(SettableRefusal::Secret),
             Self::Undecodable(_) => Some(SettableRefusal::Undecodable),
             Self::ModelNotAllowed { .. } => Some(SettableRefusal::Model),
-            Self::RateLimited { .. } => Some(SettableRefusal::Rate),
+            Self::Limited(Denied::Closed(_)) => Some(SettableRefusal::Hours),
+            Self::Limited(_) => Some(SettableRefusal::Rate),
             _ => None,
         }
     }
@@ -149,8 +151,11 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { seconds } => Some(*seconds),
-            Self::Busy
+            Self::Limited(Denied::Requests { wait, .. } | Denied::Tokens { wait, .. }) => {
+                Some(wait.seconds())
+            }
+            Self::Limited(Denied::Concurrent { .. })
+            | Self::Busy
             | Self::Draining
             | Self::AuditUnavailable
             | Self::Key(KeyError::Unavailable) => Some(1),
@@ -164,7 +169,10 @@ impl Refusal {
         self.status() < 500
             && !matches!(
                 self,
-                Self::RateLimited { .. } | Self::UploadStalled | Self::UploadBroken
+                Self::Limited(
+                    Denied::Requests { .. } | Denied::Tokens { .. } | Denied::Concurrent { .. }
+                ) | Self::UploadStalled
+                    | Self::UploadBroken
             )
     }
 
@@ -198,11 +206,7 @@ impl Refusal {
                 "the gateway holds as many request bodies as it may; try again shortly".to_owned()
             }
             Self::InvalidBody(why) => format!("the body cannot be read: {why}"),
-            Self::RateLimited { seconds } => {
-                format!(
-                    "your team's limit of requests per minute is reached; try again in {seconds} s"
-                )
-            }
+            Self::Limited(denied) => limit_message(denied),
             Self::ModelNotAllowed { model } => model_message(model.as_deref()),
             Self::Budget { reached, asked } => budget_message(reached, *asked),
             Self::Unbounded => {
@@ -234,6 +238,42 @@ impl Refusal {
             Self::UpstreamBroken => "the provider's answer broke off before it began".to_owned(),
             Self::Draining => "this gateway is shutting down; try again".to_owned(),
             Self::Internal => "the gateway failed".to_owned(),
+        }
+    }
+}
+
+fn limit_message(denied: &Denied) -> String {
+    let whose = |of: &Subject| match of {
+        Subject::Provider(name) => format!("the limit of the provider `{name}`"),
+        own => format!("your {}'s limit", own.kind()),
+    };
+    match denied {
+        Denied::Closed(Closed { opens: Some(opens) }) => {
+            format!(
+                "your team may not work at this hour; it may again from {}",
+                utc(*opens)
+            )
+        }
+        Denied::Closed(Closed { opens: None }) => "your team may not work at this hour".to_owned(),
+        Denied::Requests { of, wait } => {
+            format!(
+                "{} of requests per minute is reached; try again in {} s",
+                whose(of),
+                wait.seconds()
+            )
+        }
+        Denied::Tokens { of, wait } => {
+            format!(
+                "{} of tokens per minute is reached; try again in {} s",
+                whose(of),
+                wait.seconds()
+            )
+        }
+        Denied::Concurrent { of } => {
+            format!(
+                "{} of requests at once is reached; try again when one has ended",
+                whose(of)
+            )
         }
     }
 }

@@ -16,6 +16,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::config::{self, OnDisconnect, Timeouts};
 use crate::domain::{Name, Secret};
+use crate::policy::Gate;
 use crate::provider::Dialect;
 
 /// A provider as requests use it: everything that does not depend on the request is ready.
@@ -29,6 +30,8 @@ pub struct Upstream {
     /// Most connections tried for one request.
     pub attempts: NonZeroU32,
     pub on_disconnect: OnDisconnect,
+    /// How many requests it may have at once.
+    pub gate: Arc<Gate>,
 }
 
 /// One address of a provider. Its name is resolved in the background, so no request waits for DNS.

@@ -296,3 +296,34 @@ async fn an_error_of_the_provider_passes_as_it_is_and_costs_nothing() {
         (Some("0.00"), Some("0.00"))
     );
 }
+
+#[tokio::test]
+async fn no_more_requests_run_at_once_than_a_team_may_have() {
+    let teams = format!("{USUAL_TEAM}concurrent = 2\n");
+    let world = World::start(Wish {
+        teams,
+        ..Wish::default()
+    })
+    .await;
+    world.provider.answers(|request| {
+        let mut script = vec![Step::Wait(Duration::from_millis(800))];
+        script.extend(usual(request));
+        script
+    });
+    let answers = futures::future::join_all((0..5).map(|_| world.message("hi").send())).await;
+    let statuses: Vec<u16> = answers
+        .into_iter()
+        .map(|answer| answer.expect("an answer").status().as_u16())
+        .collect();
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!(served, 2, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429)));
+    let rows = world.rows(5).await;
+    let refused = rows
+        .iter()
+        .filter(|row| row["code"] == "too_many_at_once")
+        .count();
+    assert_eq!(refused, 3);
+    let again = world.message("hi").send().await.expect("an answer");
+    assert_eq!(again.status(), 200, "a slot is free again");
+}
