@@ -149,8 +149,6 @@ fn complaints(rule: &Rule, scanner: &Scanner) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// Checks without a bound on time: a test's machine may be busy.
     fn check(rules: &str) -> (String, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
