@@ -9,6 +9,7 @@
 )]
 
 use std::num::NonZeroU32;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tollgate::budget::{Account, Balances, BudgetSpec, Ledger, Scope, Window, Zone};
 use tollgate::domain::{Caller, KeyId, Moment, Name, Secret, Usd};
 use tollgate::identity::{Entry, Roster, generate, present};
+use tollgate::ledger_store::{Courier, Journal, Settings};
 use tollgate::policy::{ModelList, Pace};
 
 const NOW: Moment = Moment::from_seconds(1_795_262_400);
@@ -146,5 +148,60 @@ fn share(
     began.elapsed()
 }
 
-criterion_group!(benches, alone, together);
+/// The same admission while leases are fetched from a Redis that answers, hangs, and is gone: no request waits for it.
+fn beside_a_store(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("admit beside a store");
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
+    let _entered = runtime.enter();
+    let directory = tempfile::tempdir().expect("there is room");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port();
+    let mut server = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed by ./setup");
+    let settings = Settings::new(&format!("redis://127.0.0.1:{port}"));
+    let opening = Balances::new();
+    let now = Moment::now();
+    let courier = Courier::new(&settings, directory.path(), opening, Journal::Batched, now);
+    let courier = courier.expect("the address is one");
+    let ledger = courier.ledger();
+    let accounts = accounts(&ledger, "ada");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    runtime.spawn(courier.run(stopped, Duration::ZERO));
+    let held = || ledger.reserve(&accounts, Usd::from_nanos(4000), Moment::now());
+    while ledger.fleet_view(Moment::now()).fresh > 0 || held().is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let admit = || {
+        held()
+            .expect("the lease is large")
+            .settle(Usd::from_nanos(1250))
+    };
+    group.bench_function("up", |bencher| bencher.iter(admit));
+    let client = redis::Client::open(settings.url.as_str()).expect("the address is one");
+    let mut operator = client.get_connection().expect("it is up");
+    let pause = redis::cmd("CLIENT")
+        .arg(&["PAUSE", "600000"])
+        .exec(&mut operator);
+    pause.expect("it is up");
+    group.bench_function("hanging", |bencher| bencher.iter(admit));
+    server.kill().expect("it is ours");
+    server.wait().expect("it is ours");
+    group.bench_function("gone", |bencher| bencher.iter(admit));
+    drop(stop);
+    group.finish();
+}
+
+criterion_group!(benches, alone, beside_a_store, together);
 criterion_main!(benches);
