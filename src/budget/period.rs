@@ -303,7 +303,8 @@ impl Period {
             return Cause::Cap;
         };
         let world = leased.fleet.world(now);
-        let away = leased.lease().is_away(&world);
+        // A lease that is just being asked for is not the store's absence.
+        let away = world.away || leased.lease().is_foreign();
         let fits = amount <= self.position().left;
         match (fits, away) {
             (false, _) => Cause::Cap,
