@@ -318,12 +318,10 @@ async fn with_body(
         ),
         None => (None, Restorations::default()),
     };
-    let injects =
-        destination.endpoint == Endpoint::ChatCompletions && ask.stream && !ask.usage_requested;
-    let spliced = if injects {
-        splice_include_usage(going.as_ref().unwrap_or(&plain))
-    } else {
+    let spliced = if ask.usage_requested {
         None
+    } else {
+        splice_include_usage(going.as_ref().unwrap_or(&plain))
     };
     let terms = Terms {
         model: ask.model,
@@ -529,9 +527,10 @@ fn reserve(
     ask: &Ask,
 ) -> Result<Reservation, Refusal> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let priced = snapshot
-        .prices
-        .find(destination.upstream.name.as_str(), &ask.model);
+    let priced =
+        snapshot
+            .prices
+            .find_at(destination.upstream.name.as_str(), &ask.model, ctx.row.at);
     if !priced.known {
         gateway
             .metrics
@@ -546,7 +545,7 @@ fn reserve(
         let name = other.name.as_deref().unwrap_or("");
         let priced = snapshot
             .prices
-            .find(destination.upstream.name.as_str(), name);
+            .find_at(destination.upstream.name.as_str(), name, ctx.row.at);
         let extra = priced.price.quote(&other.demand, mode);
         quote = quote
             .zip(extra)

@@ -10,9 +10,9 @@ use super::refusal::Refusal;
 use super::restore::Counts;
 use crate::audit::{Decision, Found, Log, Row};
 use crate::budget::Reservation;
-use crate::domain::{Provenance, Usage, Usd};
-use crate::live::Snapshot;
+use crate::domain::{Moment, Provenance, Usage, Usd};
 use crate::metrics::Metrics;
+use crate::pricing::PriceTable;
 
 /// Settles, records and counts; called once for each request, whatever became of it.
 pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metrics) {
@@ -32,10 +32,7 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
         .saturating_add(ctx.row.usage.total_output());
     ctx.passes.drain(..).for_each(|pass| pass.settle(tokens));
     count(&ctx.row, ctx.row.provenance, metrics);
-    let row = std::mem::replace(
-        &mut ctx.row,
-        Row::new(uuid::Uuid::nil(), crate::domain::Moment::default()),
-    );
+    let row = std::mem::replace(&mut ctx.row, Row::new(uuid::Uuid::nil(), Moment::default()));
     record(row, log, metrics).await;
 }
 
@@ -69,12 +66,11 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
         }
     }
     let hold = passage.hold.take();
-    let charged = Charged::of(
-        &mut passage,
-        hold.as_ref(),
-        &ctx.snapshot,
-        ctx.refusal.is_some(),
-    );
+    let prices = PricesAt {
+        table: &ctx.snapshot.prices,
+        at: row.at,
+    };
+    let charged = Charged::of(&mut passage, hold.as_ref(), prices, ctx.refusal.is_some());
     row.usage = charged.usage;
     row.provenance = charged.provenance;
     row.cost = charged.cost;
@@ -104,6 +100,13 @@ fn restored(row: &mut Row, counts: &Counts) {
     }
 }
 
+/// The prices at the moment when the request came: those of its quote.
+#[derive(Clone, Copy)]
+struct PricesAt<'a> {
+    table: &'a PriceTable,
+    at: Moment,
+}
+
 /// What an admitted request is charged.
 struct Charged {
     usage: Usage,
@@ -125,7 +128,7 @@ impl Charged {
     fn of(
         passage: &mut Passage,
         hold: Option<&Reservation>,
-        snapshot: &Snapshot,
+        prices: PricesAt<'_>,
         upstream_failed: bool,
     ) -> Self {
         let Some(hold) = hold else {
@@ -155,7 +158,8 @@ impl Charged {
         }
         let cost = |model: &str, usage: &Usage| {
             let provider = passage.upstream.name.as_str();
-            snapshot.prices.find(provider, model).price.cost(usage)
+            let found = prices.table.find_at(provider, model, prices.at);
+            found.price.cost(usage)
         };
         let mut total = cost(&passage.terms.model, &metered.usage);
         for (model, usage) in others {

@@ -65,8 +65,11 @@ impl PriceTable {
     /// What a change from this table to another one changes, by provider and model.
     #[must_use]
     pub fn diff(&self, new: &Self) -> Vec<Change> {
-        let by_name = |table: &'_ Self| -> BTreeMap<(String, String), Model> {
-            let entry = |model: &Model| ((model.provider.clone(), model.id.clone()), model.clone());
+        let by_name = |table: &'_ Self| -> BTreeMap<_, Model> {
+            let entry = |model: &Model| {
+                let name = (model.provider.clone(), model.id.clone(), model.from);
+                (name, model.clone())
+            };
             table.models.iter().map(entry).collect()
         };
         let (old, new) = (by_name(self), by_name(new));

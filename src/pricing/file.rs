@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::domain::{ServiceTier, Usd};
+use crate::domain::{Moment, ServiceTier, Usd};
 
 use super::PriceFault;
 use super::price::{Fees, GLOBAL, Ladder, Price, Rates, Terms};
@@ -156,6 +156,21 @@ impl<'t> Fields<'t> {
         count
     }
 
+    /// A day such as "2026-12-01": its beginning, UTC.
+    fn date(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<Moment> {
+        let value = self.take(key)?;
+        let day = value.get_ref().as_str().and_then(|text| {
+            let date: jiff::civil::Date = text.parse().ok()?;
+            let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            Some(Moment::from_seconds(start.timestamp().as_second()))
+        });
+        if day.is_none() {
+            let wrong = format!("`{key}` must be a day in quotes, such as \"2026-12-01\"");
+            faults.add(value.span().start, wrong);
+        }
+        day
+    }
+
     fn flag(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<bool> {
         let value = self.take(key)?;
         let flag = value.get_ref().as_bool();
@@ -296,6 +311,7 @@ fn read_model(
     let provider = fields.text(faults, "provider");
     let id = fields.text(faults, "id");
     let aliases = fields.texts(faults, "aliases");
+    let from = fields.date(faults, "from");
     let shared = providers
         .iter()
         .find(|p| Some(&p.name) == provider.as_ref());
@@ -344,7 +360,10 @@ fn read_model(
         terms,
     };
     sane::price(&id, &price, at, faults);
-    Some((Model::new(provider, id, aliases, price), at))
+    let mut model = Model::new(provider, id, price);
+    model.aliases = aliases;
+    model.from = from;
+    Some((model, at))
 }
 
 /// A factor such as 1.1 in thousandths, rounded up.

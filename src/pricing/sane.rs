@@ -82,12 +82,12 @@ fn rates(tier: &str, rates: &Rates, say: &mut impl FnMut(&str)) {
     }
 }
 
-/// Tells ids and aliases that are there twice.
+/// Tells ids and aliases that are there twice from the same day.
 pub(super) fn unique(models: &[(Model, usize)], faults: &mut Faults<'_>) {
     let mut seen = HashSet::new();
     for (model, at) in models {
         for id in std::iter::once(&model.id).chain(&model.aliases) {
-            if !seen.insert((&model.provider, id)) {
+            if !seen.insert((&model.provider, id, model.from)) {
                 faults.add(
                     *at,
                     format!("`{id}` of `{}` is there twice", model.provider),

@@ -1,8 +1,8 @@
 //! All prices of one file, found by provider and model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::domain::{Name, Usd};
+use crate::domain::{Moment, Name, Usd};
 
 use super::PriceFault;
 use super::file;
@@ -21,13 +21,16 @@ const UNKNOWN_OUTPUT_TOKENS: u64 = 128_000;
 pub struct PriceTable {
     pub(super) revision: String,
     pub(super) models: Vec<Model>,
-    /// Provider, then id or alias, to a place in `models`.
-    by_provider: HashMap<String, HashMap<String, usize>>,
-    /// For providers that the table does not know: the dearest model of that id, wherever it is.
-    anywhere: HashMap<String, usize>,
+    /// Provider, then id or alias, to places in `models`: one for each date from which a price holds.
+    by_provider: HashMap<String, Places>,
+    /// For providers that the table does not know: all models of that id, wherever they are.
+    anywhere: Places,
     unknown: Price,
     unknown_name: Name,
 }
+
+/// Id or alias to places in the list of models.
+type Places = HashMap<String, Vec<usize>>;
 
 /// One model at one provider.
 #[derive(Clone, Debug)]
@@ -35,20 +38,28 @@ pub struct Model {
     pub provider: String,
     pub id: String,
     pub aliases: Vec<String>,
+    /// When the price begins to hold, and the one before it ends; `None` from the beginning of time.
+    pub from: Option<Moment>,
     pub price: Price,
     name: Name,
 }
 
 impl Model {
-    pub(super) fn new(provider: String, id: String, aliases: Vec<String>, price: Price) -> Self {
+    pub(super) fn new(provider: String, id: String, price: Price) -> Self {
         let name = Name::new(&id);
         Self {
             provider,
             id,
-            aliases,
+            aliases: Vec::new(),
+            from: None,
             price,
             name,
         }
+    }
+
+    fn rank(&self) -> (Usd, Usd) {
+        let rates = &self.price.standard.base;
+        (rates.output, rates.input)
     }
 }
 
@@ -95,13 +106,10 @@ impl PriceTable {
     /// provider and id.
     #[must_use]
     pub fn overlaid(mut self, over: Self) -> Self {
-        for model in over.models {
-            let same = |m: &&mut Model| m.provider == model.provider && m.id == model.id;
-            match self.models.iter_mut().find(same) {
-                Some(old) => *old = model,
-                None => self.models.push(model),
-            }
-        }
+        let name = |model: &Model| (model.provider.clone(), model.id.clone());
+        let replaced: HashSet<_> = over.models.iter().map(name).collect();
+        self.models.retain(|model| !replaced.contains(&name(model)));
+        self.models.extend(over.models);
         self.revision = format!("{} + {}", self.revision, over.revision);
         self.index();
         self
@@ -112,32 +120,33 @@ impl PriceTable {
         self.anywhere.clear();
         for (at, model) in self.models.iter().enumerate() {
             let own = self.by_provider.entry(model.provider.clone()).or_default();
-            own.insert(model.id.clone(), at);
-            for alias in &model.aliases {
-                own.entry(alias.clone()).or_insert(at);
-            }
             for id in std::iter::once(&model.id).chain(&model.aliases) {
-                let rank = |at: usize| {
-                    let rates = &self.models[at].price.standard.base;
-                    (rates.output, rates.input)
-                };
-                let best = self.anywhere.entry(id.clone()).or_insert(at);
-                if rank(at) > rank(*best) {
-                    *best = at;
-                }
+                own.entry(id.clone()).or_default().push(at);
+                self.anywhere.entry(id.clone()).or_default().push(at);
             }
         }
     }
 
-    /// The price of a model at a provider (the name of the configured provider). Where the table has no such provider, the
-    /// dearest model of that id at any; where it has no such model, the conservative price.
+    /// The price of a model at a provider (the name of the configured provider), by the latest prices in the table.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str) -> Priced<'_> {
-        let ids = self.by_provider.get(provider).unwrap_or(&self.anywhere);
+        self.find_at(provider, model, Moment::from_micros(i64::MAX))
+    }
+
+    /// The price of a model at a provider (the name of the configured provider) at a moment. Where the table has no such
+    /// provider, the dearest model of that id at any; where it has no such model, the conservative price.
+    #[must_use]
+    pub fn find_at(&self, provider: &str, model: &str, now: Moment) -> Priced<'_> {
+        let known = self.by_provider.get(provider);
         let found = std::iter::once(model)
             .chain(forms(provider, model))
-            .find_map(|form| ids.get(form))
-            .and_then(|at| self.models.get(*at));
+            .find_map(|form| {
+                if let Some(own) = known {
+                    return self.holding(own.get(form)?, now).max_by_key(|m| m.from);
+                }
+                let all = self.holding(self.anywhere.get(form)?, now);
+                all.max_by_key(|model| model.rank())
+            });
         match found {
             Some(model) => Priced {
                 price: &model.price,
@@ -150,6 +159,12 @@ impl PriceTable {
                 model: &self.unknown_name,
             },
         }
+    }
+
+    /// Of these models, those whose price has begun to hold.
+    fn holding<'a>(&'a self, places: &'a [usize], now: Moment) -> impl Iterator<Item = &'a Model> {
+        let models = places.iter().filter_map(|at| self.models.get(*at));
+        models.filter(move |model| model.from.is_none_or(|from| from <= now))
     }
 
     /// Which edition of the prices this is, for the audit.

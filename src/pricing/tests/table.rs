@@ -105,7 +105,7 @@ price = { input = "1" }
          prices.toml:9:19  `input` \"1,25\" is not an amount; write dollars as digits with a point, such as \"12.50\"\n\
          prices.toml:9:36  `output` must be a decimal in quotes, such as \"12.50\"\n\
          prices.toml:10:1  `regional` of `b` must be a factor between 1 and 4, such as \"1.1\"\n\
-         prices.toml:13:1  unknown key `colour`; expected one of: provider, id, aliases, context, max_output, regional, fees, \
+         prices.toml:13:1  unknown key `colour`; expected one of: provider, id, aliases, from, context, max_output, regional, fees, \
          price, over, batch, flex, priority, fast\n\
          prices.toml:15:38  unknown key `speed`; expected one of: input, output, cache_read, cache_write_5m, cache_write_1h, \
          audio_input, image_input, reasoning, audio_output, image_output\n\
@@ -113,6 +113,55 @@ price = { input = "1" }
          prices.toml:18:9  a price needs `input` and `output`"
     );
     assert!(faults("revision = \"x\"\n[[model]\n").starts_with("prices.toml:2:"));
+}
+
+#[test]
+fn a_price_holds_from_its_day_until_the_next_one() {
+    let model = |from: &str, input: &str| {
+        format!(
+            "[[model]]\nprovider = \"p\"\nid = \"m\"\n{from}price = {{ input = \"{input}\", output = \"9\" }}\n"
+        )
+    };
+    let text = format!(
+        "revision = \"r\"\n{}{}{}",
+        model("from = \"2026-12-01\"\n", "2"),
+        model("", "1"),
+        model("from = \"2027-01-01\"\n", "3")
+    );
+    let table = PriceTable::parse("p", &text).unwrap();
+    let input = |provider, seconds| {
+        let now = crate::domain::Moment::from_seconds(seconds);
+        table.find_at(provider, "m", now).price.standard.base.input
+    };
+    let december = 1_796_083_200;
+    assert_eq!(input("p", december - 1), usd("1"));
+    assert_eq!(input("p", december), usd("2"));
+    assert_eq!(input("p", december + 31 * 86_400), usd("3"));
+    assert_eq!(input("elsewhere", december), usd("2"));
+    assert_eq!(table.find("p", "m").price.standard.base.input, usd("3"));
+    let later = PriceTable::parse(
+        "p",
+        &format!(
+            "revision = \"r\"\n{}",
+            model("from = \"2026-12-01\"\n", "2")
+        ),
+    )
+    .unwrap();
+    assert!(
+        !later
+            .find_at("p", "m", crate::domain::Moment::from_seconds(0))
+            .known,
+        "no price yet"
+    );
+    let twice = format!("{text}{}", model("from = \"2026-12-01\"\n", "4"));
+    assert!(faults(&twice).contains("`m` of `p` is there twice"));
+    assert!(
+        faults(&format!(
+            "revision = \"r\"\n{}",
+            model("from = \"soon\"\n", "2")
+        ))
+        .contains("must be a day")
+    );
 }
 
 #[test]
