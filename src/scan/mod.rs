@@ -11,6 +11,8 @@ mod decode;
 mod engine;
 pub mod examples;
 mod finding;
+#[doc(hidden)]
+pub mod fuzzing;
 mod known;
 mod parse;
 pub mod redact;

@@ -80,6 +80,19 @@ pub struct Rule {
     pub(super) anchored: bool,
 }
 
+impl Rule {
+    #[must_use]
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether the matcher looks for the pattern itself, rather than for a keyword before it.
+    #[must_use]
+    pub const fn has_own_pattern(&self) -> bool {
+        self.keywords.is_empty()
+    }
+}
+
 /// The rules of the families that were asked for, all proven to be well formed.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {

@@ -109,8 +109,6 @@ pub struct Marks {
     breaks: Vec<u32>,
     /// Places in long runs of bytes that could all be digits of base64.
     runs: Vec<u32>,
-    /// Words of eight bytes in a row, up to now, that could be digits.
-    words: u32,
 }
 
 impl Marks {
@@ -118,7 +116,6 @@ impl Marks {
         self.escapes.clear();
         self.breaks.clear();
         self.runs.clear();
-        self.words = 0;
     }
 
     /// Gives memory above `kept` bytes back.
@@ -133,20 +130,23 @@ impl Marks {
         self.escapes.capacity() * 2 + self.breaks.capacity() + self.runs.capacity()
     }
 
-    /// The next eight bytes of the text end before `end`.
+    /// The text goes on with these words of eight bytes from `at`, up to the first that `stops`; how many came before it.
     #[inline]
-    pub fn word(&mut self, eight: u64, end: usize) {
-        // Most words have a space, a quote or a bracket, which are lower than any digit.
-        self.words = if has_low(eight) { 0 } else { self.words + 1 };
-        if self.words >= WORDS {
-            self.runs.push(u32::try_from(end).unwrap_or(u32::MAX));
+    pub fn words(&mut self, eights: &[[u8; 8]], at: usize, stops: impl Fn(u64) -> bool) -> usize {
+        let mut in_a_row = 0;
+        for (index, eight) in eights.iter().enumerate() {
+            let word = u64::from_le_bytes(*eight);
+            if stops(word) {
+                return index;
+            }
+            // Most words have a space, a quote or a bracket, which are lower than any digit.
+            in_a_row = if has_low(word) { 0 } else { in_a_row + 1 };
+            if in_a_row >= WORDS {
+                self.runs
+                    .push(u32::try_from(at + 8 * (index + 1)).unwrap_or(u32::MAX));
+            }
         }
-    }
-
-    /// The bytes that follow do not go on from the last word.
-    #[inline]
-    pub fn gap(&mut self) {
-        self.words = 0;
+        eights.len()
     }
 
     /// A backslash stands at `at`.
@@ -177,10 +177,7 @@ impl Marks {
                 _ => {}
             }
         }
-        self.gap();
-        for (index, eight) in text.as_chunks::<8>().0.iter().enumerate() {
-            self.word(u64::from_le_bytes(*eight), 8 * (index + 1));
-        }
+        self.words(text.as_chunks::<8>().0, 0, |_| false);
     }
 
     /// Pieces in backslash escapes, and pieces that a line break cuts.
@@ -304,12 +301,8 @@ impl Digits {
             let before = before.get(floor..).unwrap_or_default().iter().rev();
             let start = at - before.take_while(|byte| self.has(**byte)).count();
             let run = text.get(start..).unwrap_or_default();
-            if !self.is_text(run) && !self.has_text(run) {
-                floor = at;
-                continue;
-            }
             floor = at + after.iter().take_while(|byte| self.has(**byte)).count();
-            if floor - start >= BASE64 {
+            if floor - start >= BASE64 && (self.is_text(run) || self.has_text(run)) {
                 pieces.push(Piece::new(Coding::Base64, start..floor));
             }
         }
