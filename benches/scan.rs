@@ -9,7 +9,8 @@
 use std::fs;
 use std::path::Path;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use hyperscan::{BlockDatabase, Builder, CompileFlags, Matching, Pattern, Patterns};
 use regex::bytes::RegexSetBuilder;
 use serde_json::json;
@@ -75,16 +76,26 @@ fn scan(criterion: &mut Criterion) {
         .filter(|rule| rule.has_own_pattern())
         .map(|rule| rule.pattern().to_owned())
         .collect();
-    let key = Secret::new([0; 32]);
-    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default());
-    let scanner = scanner.expect("the shipped rules compile");
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Bytes(bytes as u64));
     group.sample_size(20);
+    whole(&mut group, &bodies, rules);
+    hyperscan_alone(&mut group, &bodies, &patterns);
+    group.sample_size(10);
+    regex_set(&mut group, &bodies, &patterns);
+    group.finish();
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn whole(group: &mut Group<'_>, bodies: &[Vec<u8>], rules: RuleSet) {
+    let key = Secret::new([0; 32]);
+    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default());
+    let scanner = scanner.expect("the shipped rules compile");
     let mut workspace = scanner.workspace();
     group.bench_function("whole", |bencher| {
         bencher.iter(|| {
-            for body in &bodies {
+            for body in bodies {
                 let body = Body {
                     bytes: body,
                     content_type: Some("application/json"),
@@ -94,6 +105,9 @@ fn scan(criterion: &mut Criterion) {
             }
         });
     });
+}
+
+fn hyperscan_alone(group: &mut Group<'_>, bodies: &[Vec<u8>], patterns: &[String]) {
     let database: Patterns = patterns
         .iter()
         .enumerate()
@@ -106,27 +120,28 @@ fn scan(criterion: &mut Criterion) {
     let scratch = database.alloc_scratch().expect("memory");
     group.bench_function("hyperscan alone", |bencher| {
         bencher.iter(|| {
-            for body in &bodies {
+            for body in bodies {
                 let found = database.scan(body, &scratch, |_, _, _, _| Matching::Continue);
                 found.expect("a scan");
             }
         });
     });
-    let set = RegexSetBuilder::new(&patterns)
+}
+
+fn regex_set(group: &mut Group<'_>, bodies: &[Vec<u8>], patterns: &[String]) {
+    let set = RegexSetBuilder::new(patterns)
         .unicode(false)
         .size_limit(1 << 30)
         .dfa_size_limit(1 << 30)
         .build()
         .expect("the patterns compile");
-    group.sample_size(10);
     group.bench_function("regex set", |bencher| {
         bencher.iter(|| {
-            for body in &bodies {
+            for body in bodies {
                 std::hint::black_box(set.matches(body));
             }
         });
     });
-    group.finish();
 }
 
 criterion_group!(benches, scan);

@@ -1,11 +1,8 @@
 //! The first text of a body, by its content type.
 
-use std::ops::Range;
-
-use memchr::memchr2;
-
 use super::blocks::Blocks;
-use super::events::{Append, Events, LEAF_END, Role};
+use super::events::{Events, LEAF_END, Role};
+use super::leaves::Leaves;
 use super::pieces::Marks;
 use super::{form, json};
 use crate::scan::finding::{Layer, Undecodable};
@@ -116,103 +113,13 @@ pub fn append(
         marks.read(text);
         return None;
     }
-    let mut leaves = Leaves {
-        append: Append { source: body, text },
-        blocks,
-        marks,
-        start: 0,
-    };
+    let mut leaves = Leaves::new(body, text, blocks, marks);
     let stopped = read(format, body, depth, &mut leaves);
-    if stopped.is_some() {
-        // What was handed out raw told of no escapes.
+    leaves.finish();
+    if stopped.is_some() || format == Format::Form {
+        // Only the strings of JSON are marked on the way.
         marks.clear();
         marks.read(text);
     }
     stopped
-}
-
-/// The high bit of the lowest byte of eight that is a quote or a backslash; bits above it mean nothing.
-const fn special(eight: u64) -> u64 {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let quote = eight ^ u64::from_le_bytes([b'"'; 8]);
-    let slash = eight ^ u64::from_le_bytes([b'\\'; 8]);
-    (quote.wrapping_sub(LOW) & !quote | slash.wrapping_sub(LOW) & !slash) & HIGH
-}
-
-/// Builds the first text.
-struct Leaves<'a> {
-    append: Append<'a>,
-    blocks: &'a mut Blocks,
-    marks: &'a mut Marks,
-    /// Where the current leaf starts in the text.
-    start: usize,
-}
-
-impl Events for Leaves<'_> {
-    #[inline]
-    fn plain(&mut self, at: Range<usize>) {
-        self.append.plain(at);
-    }
-
-    fn stands_for(&mut self, text: &[u8], at: Range<usize>) {
-        match text {
-            [byte] => self.stands_for_byte(*byte, at.start),
-            _ => self.append.stands_for(text, at),
-        }
-    }
-
-    #[inline]
-    fn stands_for_byte(&mut self, byte: u8, at: usize) {
-        match byte {
-            b'\n' => self.marks.line_break(self.append.text),
-            b'\\' => self.marks.escape(self.append.text.len()),
-            _ => {}
-        }
-        self.append.stands_for_byte(byte, at);
-    }
-
-    /// Strings of source code have an escape every thirty bytes or so: searching them and looking for base64 eight bytes at a
-    /// time in one go is faster than a call for each.
-    #[inline]
-    fn plain_run(&mut self, source: &[u8], at: usize) -> usize {
-        let text = &mut *self.append.text;
-        let rest = source.get(at..).unwrap_or_default();
-        let (eights, last) = rest.as_chunks::<8>();
-        let words = self
-            .marks
-            .words(eights, text.len(), |word| special(word) != 0);
-        let length = 8 * words
-            + match eights.get(words) {
-                Some(eight) => (special(u64::from_le_bytes(*eight)).trailing_zeros() / 8) as usize,
-                None => memchr2(b'"', b'\\', last).unwrap_or(last.len()),
-            };
-        text.extend_from_slice(rest.get(..length).unwrap_or_default());
-        at + length
-    }
-
-    fn start(&mut self, _role: Role, _at: usize) {
-        self.start = self.append.text.len();
-    }
-
-    fn end(&mut self, role: Role, at: usize) {
-        let leaf = self.start..self.append.text.len();
-        match role {
-            Role::Key => self.blocks.key(leaf),
-            Role::Value => self.blocks.value(self.append.text, leaf),
-        }
-        self.append.end(role, at);
-    }
-
-    fn open(&mut self, array: bool) {
-        self.blocks.open(array);
-    }
-
-    fn close(&mut self) {
-        self.blocks.close();
-    }
-
-    fn comma(&mut self) {
-        self.blocks.comma();
-    }
 }

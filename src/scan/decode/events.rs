@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use super::escape;
+
 /// Follows each leaf: a line of its own for rules that look at line starts, and a byte that no text holds, so that no
 /// match is taken across it.
 pub const LEAF_END: &[u8] = b"\n\xFF\n";
@@ -37,19 +39,24 @@ pub trait Events {
     fn plain(&mut self, at: Range<usize>);
     /// These bytes stand for `text`.
     fn stands_for(&mut self, text: &[u8], at: Range<usize>);
-    /// This escape of two bytes at `at` stands for `byte`.
-    #[inline]
-    fn stands_for_byte(&mut self, byte: u8, at: usize) {
-        self.stands_for(&[byte], at..at + 2);
-    }
-    /// The bytes of `source` from `at` on, up to a quote or backslash, mean themselves; where that or the end is.
-    fn plain_run(&mut self, source: &[u8], at: usize) -> usize {
-        let rest = source.get(at..).unwrap_or_default();
-        let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        if length > 0 {
-            self.plain(at..at + length);
+    /// Reads the JSON string whose first byte is at `at`: the place of its closing quote, or where it stops being one.
+    fn string(&mut self, source: &[u8], mut at: usize) -> Result<usize, usize> {
+        loop {
+            let rest = source.get(at..).unwrap_or_default();
+            let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            if length > 0 {
+                self.plain(at..at + length);
+            }
+            at += length;
+            if source.get(at) == Some(&b'"') {
+                return Ok(at);
+            }
+            let Some(one) = escape::json(source, at) else {
+                return Err(at);
+            };
+            self.stands_for(one.text(), at..at + one.taken);
+            at += one.taken;
         }
-        at + length
     }
     /// A leaf begins with the byte at `at`.
     fn start(&mut self, _role: Role, _at: usize) {}
@@ -77,11 +84,6 @@ impl Events for Append<'_> {
     #[inline]
     fn stands_for(&mut self, text: &[u8], _at: Range<usize>) {
         self.text.extend_from_slice(text);
-    }
-
-    #[inline]
-    fn stands_for_byte(&mut self, byte: u8, _at: usize) {
-        self.text.push(byte);
     }
 
     fn end(&mut self, role: Role, _at: usize) {

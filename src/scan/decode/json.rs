@@ -1,6 +1,5 @@
 //! Walks a JSON text and hands out its strings, decoded, in order. Checks the grammar on the way, builds nothing.
 
-use super::escape;
 use super::events::{Events, Role};
 use crate::scan::finding::Undecodable;
 
@@ -218,27 +217,15 @@ impl Walk<'_> {
 
 /// Reads the string whose opening quote is at `at`; the place after its closing quote.
 fn string<E: Events>(text: &[u8], at: usize, role: Role, events: &mut E) -> Result<usize, Stop> {
-    let mut at = at + 1;
-    events.start(role, at);
-    loop {
-        let stop = events.plain_run(text, at);
-        match text.get(stop..) {
-            Some([b'"', ..]) => {
-                events.end(role, stop);
-                return Ok(stop + 1);
-            }
-            Some([b'\\', letter, ..]) if let Some(byte) = escape::short(*letter) => {
-                events.stands_for_byte(byte, stop);
-                at = stop + 2;
-            }
-            Some([b'\\', ..]) if let Some(one) = escape::json(text, stop) => {
-                at = stop + one.taken;
-                events.stands_for(one.text(), stop..at);
-            }
-            _ => {
-                events.end(role, stop);
-                return Err(Stop::bad(stop));
-            }
+    events.start(role, at + 1);
+    match events.string(text, at + 1) {
+        Ok(stop) => {
+            events.end(role, stop);
+            Ok(stop + 1)
+        }
+        Err(stop) => {
+            events.end(role, stop);
+            Err(Stop::bad(stop))
         }
     }
 }

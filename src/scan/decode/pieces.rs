@@ -130,23 +130,15 @@ impl Marks {
         self.escapes.capacity() * 2 + self.breaks.capacity() + self.runs.capacity()
     }
 
-    /// The text goes on with these words of eight bytes from `at`, up to the first that `stops`; how many came before it.
+    /// Another word of eight bytes ends before `end`, after `run` that could be digits of base64; how many there are now.
     #[inline]
-    pub fn words(&mut self, eights: &[[u8; 8]], at: usize, stops: impl Fn(u64) -> bool) -> usize {
-        let mut in_a_row = 0;
-        for (index, eight) in eights.iter().enumerate() {
-            let word = u64::from_le_bytes(*eight);
-            if stops(word) {
-                return index;
-            }
-            // Most words have a space, a quote or a bracket, which are lower than any digit.
-            in_a_row = if has_low(word) { 0 } else { in_a_row + 1 };
-            if in_a_row >= WORDS {
-                self.runs
-                    .push(u32::try_from(at + 8 * (index + 1)).unwrap_or(u32::MAX));
-            }
+    pub fn word(&mut self, word: u64, run: u32, end: usize) -> u32 {
+        // Most words have a space, a quote or a bracket, which are lower than any digit.
+        let run = if has_low(word) { 0 } else { run + 1 };
+        if run >= WORDS {
+            self.runs.push(u32::try_from(end).unwrap_or(u32::MAX));
         }
-        eights.len()
+        run
     }
 
     /// A backslash stands at `at`.
@@ -177,7 +169,10 @@ impl Marks {
                 _ => {}
             }
         }
-        self.words(text.as_chunks::<8>().0, 0, |_| false);
+        let mut run = 0;
+        for (index, eight) in text.as_chunks::<8>().0.iter().enumerate() {
+            run = self.word(u64::from_le_bytes(*eight), run, 8 * (index + 1));
+        }
     }
 
     /// Pieces in backslash escapes, and pieces that a line break cuts.
