@@ -27,6 +27,8 @@ mod tests;
 mod text;
 pub mod validate;
 mod values;
+#[cfg(test)]
+mod wrapping_tests;
 
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};
