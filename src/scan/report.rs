@@ -22,6 +22,8 @@ struct Trace<'a> {
     ranges: Vec<Range<usize>>,
     /// Codings met on the way: the innermost first.
     layers: Vec<Layer>,
+    /// It was put together from several lines.
+    lines: bool,
     path: String,
 }
 
@@ -66,6 +68,7 @@ fn start<'a>(scanner: &'a Scanner, text: &Text, traces: &mut Vec<Trace<'a>>) {
                 fingerprint,
                 ranges: vec![one.secret.clone()],
                 layers: Vec::new(),
+                lines: false,
                 path: String::new(),
             });
         }
@@ -91,11 +94,11 @@ fn step(
         let trace = owners
             .get(index)
             .and_then(|(owner, _)| traces.get_mut(*owner));
-        if let (Some(trace), Some(layer)) = (trace, layer(coding))
-            && trace.layers.last() != Some(&layer)
-        {
-            trace.layers.push(layer);
-        }
+        let Some(trace) = trace else { return };
+        trace.lines |= coding == Coding::Folded;
+        trace
+            .layers
+            .extend(layer(coding).filter(|layer| trace.layers.last() != Some(layer)));
     });
     for ((owner, _), target) in owners.iter().zip(targets) {
         if let Some(trace) = traces.get_mut(*owner) {
@@ -123,12 +126,9 @@ fn choose(scanner: &Scanner, mut traces: Vec<Trace<'_>>) -> Vec<Finding> {
     traces.retain(|trace| !trace.ranges.is_empty());
     traces.sort_by_key(|trace| {
         let near = trace.near();
-        (
-            near.start,
-            trace.label.family,
-            Reverse(near.end),
-            trace.layers.len(),
-        )
+        // A secret that is whole at the end of its line must not take the start of the next line along.
+        let (family, layers) = (trace.label.family, trace.layers.len());
+        (near.start, family, trace.lines, Reverse(near.end), layers)
     });
     let mut kept: Vec<Trace<'_>> = Vec::new();
     for trace in traces {
