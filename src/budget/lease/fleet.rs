@@ -105,7 +105,7 @@ pub struct FleetView {
     pub refused_away: u64,
     /// Leases that still speak to the store.
     pub leases: u64,
-    /// Of these, not lent anything yet though they asked: a node is ready once there are none, or the store is away.
+    /// Of these, told to wait or not answered yet: a node that starts is ready once there are none, or the store is away.
     pub fresh: u64,
     /// Budgets whose key in the store holds foreign data.
     pub foreign: u64,

@@ -83,6 +83,8 @@ pub(super) struct Lease {
     phase: Phase,
     /// Nano-dollars lent to ourselves while the store is away.
     grace: u64,
+    /// How much of the grace has been spent in this period: each outage has what the former ones left of it.
+    grace_used: u64,
     /// What the newest answer said.
     last: Option<Status>,
     fleet: Option<FleetPosition>,
@@ -108,6 +110,7 @@ impl Lease {
             told_returned: Micros::ZERO,
             phase: Phase::Fresh,
             grace: 0,
+            grace_used: 0,
             last: None,
             fleet: None,
             fleet_short: false,
@@ -118,20 +121,34 @@ impl Lease {
 
     /// Brings the pool's allowance to what the lease and the grace give.
     pub fn fit(&mut self, pool: &Pool, terms: &Terms, world: &World) {
-        self.grace = if self.is_away(world) {
-            match terms.on_store_loss {
+        if !self.is_away(world) {
+            self.end_grace(pool);
+        } else if self.grace == 0 {
+            self.grace = match terms.on_store_loss {
                 OnStoreLoss::Deny => 0,
                 OnStoreLoss::Grace(grace) => {
-                    grace.of(terms.cap).nanos() / u64::from(world.nodes.max(1))
+                    let share = grace.of(terms.cap).nanos() / u64::from(world.nodes.max(1));
+                    share.saturating_sub(self.grace_used)
                 }
                 OnStoreLoss::Allow => u64::MAX,
-            }
-        } else {
-            0
-        };
+            };
+        }
         let leased = self.granted.minus(self.returned).usd().nanos();
         let allowance = self.base.saturating_add(leased).saturating_add(self.grace);
         pool.set_allowance(if terms.hard { allowance } else { u64::MAX });
+    }
+
+    /// Takes the grace back, and remembers how much of it is gone.
+    fn end_grace(&mut self, pool: &Pool) {
+        if self.grace == 0 {
+            return;
+        }
+        let standing = pool.standing();
+        let leased = self.granted.minus(self.returned).usd().nanos();
+        let committed = standing.spent.saturating_add(standing.held);
+        let beyond = committed.saturating_sub(self.base.saturating_add(leased));
+        self.grace_used = self.grace_used.saturating_add(beyond.min(self.grace));
+        self.grace = 0;
     }
 
     /// What to tell or ask the store now, if anything. `hungry` is the largest amount that lately found too little.
@@ -229,7 +246,7 @@ impl Lease {
     pub fn is_fresh(&self) -> bool {
         match self.phase {
             Phase::Fresh => self.asked_at.is_some(),
-            Phase::Live => self.last == Some(Status::Warming) && self.granted == Micros::ZERO,
+            Phase::Live => self.last == Some(Status::Warming),
             Phase::Foreign | Phase::Closed => false,
         }
     }
@@ -257,6 +274,8 @@ impl Lease {
     }
 
     fn take_in(&mut self, pool: &Pool, ask: &Ask, answer: &Answer, world: &World) {
+        // Before what was overdrawn is booked as granted.
+        self.end_grace(pool);
         self.granted = self.granted.max(answer.granted);
         self.returned = self.returned.max(answer.returned);
         self.phase = Phase::Live;
@@ -283,6 +302,7 @@ impl Lease {
             *self = Self {
                 generation: self.generation.saturating_add(1),
                 pace: std::mem::take(&mut self.pace),
+                grace_used: self.grace_used,
                 fleet: self.fleet,
                 ..Self::new(pool.spent())
             };

@@ -211,6 +211,10 @@ fn grace_is_a_share_and_is_owed_once_the_store_is_back() {
     let ask = node.ask().unwrap();
     node.answer(&ask, lent("2.90"));
     assert_eq!(node.room(), usd("0.50"));
+    node.pass(60);
+    node.ledger.asks(node.now);
+    let again = node.ledger.fleet_view(node.now);
+    assert_eq!(again.grace, usd("0.10"), "what the first outage left of it");
 }
 
 #[test]
