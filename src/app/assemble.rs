@@ -289,9 +289,7 @@ fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, Ass
         }
     }
     for path in &settings.scan.known_values {
-        for line in Source::read(path)?.text.lines() {
-            known.add_value(&Secret::new(line.trim().to_owned()));
-        }
+        known.add_file(&Source::read(path)?.text);
     }
     for (name, team) in &people.teams {
         for entity in &team.policy.entities {

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::confirm::{Confirmed, Kind};
 use super::engine::{BuildError, Engine, Memory, Wanted};
 use super::finding::Undecodable;
@@ -34,6 +36,71 @@ impl KnownValues {
             self.values.push(value.clone());
         }
         long_enough
+    }
+
+    /// Adds the values of a file that the caller has read: `.env`, TOML, YAML or properties (`NAME = value`), JSON, or one
+    /// value a line. Of named values only those that look like secrets, or are called so; how many were added.
+    pub fn add_file(&mut self, text: &str) -> usize {
+        let before = self.values.len();
+        match serde_json::from_str(text) {
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => self.add_json("", &json),
+            _ => text.lines().for_each(|line| self.add_line(line)),
+        }
+        self.values.len() - before
+    }
+
+    fn add_json(&mut self, name: &str, json: &Value) {
+        match json {
+            Value::String(value) => self.add_named(name, value),
+            Value::Array(items) => items.iter().for_each(|item| self.add_json(name, item)),
+            Value::Object(members) => members
+                .iter()
+                .for_each(|(name, member)| self.add_json(name, member)),
+            _ => {}
+        }
+    }
+
+    fn add_line(&mut self, line: &str) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';', '[']) {
+            return;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let is_name = |name: &str| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+            !name.is_empty() && name.len() <= 64 && name.bytes().all(plain)
+        };
+        let pair = line.split_once('=').or_else(|| line.split_once(": "));
+        match pair.map(|(name, value)| (name.trim(), value.trim())) {
+            Some((name, value)) if is_name(name) && !value.trim_matches('=').is_empty() => {
+                let value = value.trim_matches(|c| matches!(c, '"' | '\''));
+                self.add_named(name, value);
+            }
+            _ => {
+                self.add_value(&Secret::new(line.to_owned()));
+            }
+        }
+    }
+
+    fn add_named(&mut self, name: &str, value: &str) {
+        const TELLING: [&str; 9] = [
+            "key",
+            "token",
+            "secret",
+            "pass",
+            "pwd",
+            "credential",
+            "auth",
+            "private",
+            "dsn",
+        ];
+        let name = name.to_ascii_lowercase();
+        let named = TELLING.iter().any(|word| name.contains(word));
+        let mixed = value.bytes().any(|b| b.is_ascii_digit())
+            && value.bytes().any(|b| b.is_ascii_alphabetic());
+        if named || (mixed && value.len() >= 12) {
+            self.add_value(&Secret::new(value.to_owned()));
+        }
     }
 
     /// Adds a name that a team's requests must not hold: matched as whole words, in any case, with any white space
@@ -171,6 +238,26 @@ mod tests {
             .into_iter()
             .map(|one| text[one.secret].to_owned())
             .collect()
+    }
+
+    #[test]
+    fn files_of_settings_give_their_values_and_not_their_names() {
+        let values = |text: &str| {
+            let mut known = KnownValues::new();
+            known.add_file(text);
+            let values = known.values.iter().map(|value| value.expose().clone());
+            values.collect::<Vec<_>>()
+        };
+        let env = "# x\nexport DB_PASSWORD='hunter2hunter2'\nMODE=production\nURL = \"h0st.example.org\"\n";
+        assert_eq!(values(env), ["hunter2hunter2", "h0st.example.org"]);
+        assert_eq!(
+            values(r#"{"a":{"token":"abcdefgh"},"b":"production"}"#),
+            ["abcdefgh"]
+        );
+        assert_eq!(
+            values("abcd-efgh-ijkl\nQUJDREVGRw==\n"),
+            ["abcd-efgh-ijkl", "QUJDREVGRw=="]
+        );
     }
 
     #[test]
