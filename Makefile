@@ -1,7 +1,7 @@
 # What people run. Each target installs what it lacks (./setup is silent when nothing is missing).
 CARGO ?= cargo
 
-.PHONY: demo test lint bench build setup
+.PHONY: demo test lint bench build setup chdb
 
 setup:
 	@./setup
@@ -9,13 +9,17 @@ setup:
 build: setup
 	$(CARGO) build --release --locked
 
+# A real ClickHouse engine for the audit's tests; they are skipped without it (NO_CHDB=1).
+chdb: setup
+	@./tests/facade/install
+
 # The main job on real HTTP, with nothing else running: ends by itself.
 demo: setup
 	$(CARGO) build --locked
 	$(CARGO) run --locked --quiet -- demo
 
 # Every test: nextest where it is installed, cargo test otherwise.
-test: setup
+test: setup chdb
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --locked --no-fail-fast; \
 	else \

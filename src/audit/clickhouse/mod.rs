@@ -6,7 +6,7 @@ mod schema;
 mod sink;
 mod source;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::time::Duration;
 

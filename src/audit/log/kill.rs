@@ -12,13 +12,17 @@ use super::tests::spent;
 use super::*;
 use crate::audit::LogSource;
 use crate::audit::chain::read_public_key;
-use crate::audit::query::{Filter, Order, QueryError, for_each};
+use crate::audit::clickhouse::tests::facade::Facade;
+use crate::audit::clickhouse::{ClickHouseSink, Warehouse};
+use crate::audit::query::{Filter, Order, QueryError, Source, for_each};
 use crate::audit::sqlite::{Archive, SqliteSink};
 use crate::audit::testing::{begin, row};
 use crate::audit::verify::verify;
 
 /// Says to a test binary that it is the process to be killed, and where its state is.
 const CHILD: &str = "TOLLGATE_TEST_KILLED_STATE";
+/// Where its ClickHouse is, if anywhere.
+const CLICKHOUSE: &str = "TOLLGATE_TEST_KILLED_CLICKHOUSE";
 const DECADE: Duration = Duration::from_hours(24 * 3660);
 
 fn options() -> LogOptions {
@@ -42,6 +46,8 @@ fn a_process_to_be_killed() {
     let state = Path::new(&state).to_owned();
     let (log, _) = Log::open(&state, options(), Moment::now()).unwrap();
     let _sink = SqliteSink::start(&log, &state, DECADE).unwrap();
+    let server = std::env::var(CLICKHOUSE).ok().map(Facade::server_at);
+    let _clickhouse = server.map(|server| ClickHouseSink::start(&log, &state, server).unwrap());
     let threads = (0..2_u32).map(|_| {
         let log = log.clone();
         std::thread::spawn(move || -> () {
@@ -59,8 +65,12 @@ fn a_process_to_be_killed() {
 }
 
 /// Starts the process, kills it after a while, and returns the requests that it said had begun.
-fn killed_after(state: &Path, pause: Duration) -> Vec<u128> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn killed_after(state: &Path, clickhouse: Option<&Facade>, pause: Duration) -> Vec<u128> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some(facade) = clickhouse {
+        command.env(CLICKHOUSE, facade.server().url);
+    }
+    let mut child = command
         .args([
             "--exact",
             "audit::log::kill::a_process_to_be_killed",
@@ -83,33 +93,46 @@ fn killed_after(state: &Path, pause: Duration) -> Vec<u128> {
     reader.join().unwrap()
 }
 
-#[test]
-fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
-    let kills = std::env::var("TOLLGATE_KILLS").map_or(12, |count| count.parse().unwrap());
-    let state = tempfile::tempdir().unwrap();
-    let mut begun = BTreeSet::new();
-    for _ in 0..kills {
-        let pause = Duration::from_micros(20_000 + rand::random::<u64>() % 130_000);
-        begun.extend(killed_after(state.path(), pause));
-    }
-    let (log, recovered) = Log::open(state.path(), options(), Moment::now()).unwrap();
-    let sink = SqliteSink::start(&log, state.path(), DECADE).unwrap();
-    log.close();
-    sink.join();
-
+/// How many rows each request has in a store, and what they cost together.
+fn counted(source: &mut dyn Source) -> (BTreeMap<u128, u64>, u64) {
     let mut rows: BTreeMap<u128, u64> = BTreeMap::new();
     let mut cost = 0;
     let requests = Filter {
         requests_only: true,
         ..Filter::default()
     };
-    let mut archive = Archive::open(state.path()).unwrap();
-    for_each::<QueryError>(&mut archive, &requests, Order::Oldest, |record| {
+    for_each::<QueryError>(source, &requests, Order::Oldest, |record| {
         *rows.entry(record.entry.request.as_u128()).or_default() += 1;
         cost += record.entry.cost_nanos;
         Ok(true)
     })
     .unwrap();
+    (rows, cost)
+}
+
+#[test]
+fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
+    let kills = std::env::var("TOLLGATE_KILLS").map_or(12, |count| count.parse().unwrap());
+    let state = tempfile::tempdir().unwrap();
+    let facade = Facade::start();
+    if let Some(facade) = &facade {
+        facade.migrate();
+    }
+    let mut begun = BTreeSet::new();
+    for _ in 0..kills {
+        let pause = Duration::from_micros(20_000 + rand::random::<u64>() % 130_000);
+        begun.extend(killed_after(state.path(), facade.as_ref(), pause));
+    }
+    let (log, recovered) = Log::open(state.path(), options(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), DECADE).unwrap();
+    let clickhouse = facade
+        .as_ref()
+        .map(|facade| ClickHouseSink::start(&log, state.path(), facade.server()).unwrap());
+    log.close();
+    sink.join();
+
+    let mut archive = Archive::open(state.path()).unwrap();
+    let (rows, cost) = counted(&mut archive);
     assert!(begun.len() > kills * 10, "{} requests", begun.len());
     assert!(rows.values().all(|count| *count == 1), "no row twice");
     assert!(
@@ -129,6 +152,12 @@ fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
     let key = read_public_key(&state.path().join("audit.pub")).unwrap();
     let report = verify(&mut archive, &key).unwrap();
     assert_eq!(report.faults, []);
+    if let (Some(facade), Some(clickhouse)) = (&facade, clickhouse) {
+        clickhouse.join();
+        let mut warehouse = Warehouse::new(facade.server()).unwrap();
+        assert_eq!(counted(&mut warehouse), (rows, cost));
+        assert_eq!(verify(&mut warehouse, &key).unwrap().faults, []);
+    }
     assert!(report.boots <= kills as u64 + 1);
     // Drained segments are gone, so the log begins later; what it has verifies.
     let mut log = LogSource::open(state.path()).unwrap();

@@ -69,8 +69,13 @@ impl Facade {
     }
 
     pub fn server(&self) -> Server {
+        Self::server_at(self.url.clone())
+    }
+
+    /// An engine that another process has started.
+    pub fn server_at(url: String) -> Server {
         Server {
-            url: self.url.clone(),
+            url,
             database: "tollgate".to_owned(),
             user: "default".to_owned(),
             password: None,
