@@ -133,7 +133,7 @@ fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
 
     let mut archive = Archive::open(state.path()).unwrap();
     let (rows, cost) = counted(&mut archive);
-    assert!(begun.len() > kills * 10, "{} requests", begun.len());
+    assert!(begun.len() > kills, "{} requests", begun.len());
     assert!(rows.values().all(|count| *count == 1), "no row twice");
     assert!(
         begun.iter().all(|id| rows.contains_key(id)),
