@@ -6,7 +6,7 @@ mod schema;
 mod sink;
 mod source;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

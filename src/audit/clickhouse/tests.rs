@@ -2,7 +2,7 @@
 //!
 //! Without either the tests say so and pass; `REQUIRE_CHDB=1` makes that a failure.
 
-pub mod facade;
+pub(crate) mod facade;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -64,10 +64,11 @@ fn a_process_to_be_killed() {
     }
 }
 
-/// Starts the process, kills it after a while, and returns the requests that it said had begun.
-fn killed_after(state: &Path, clickhouse: Option<&Facade>, pause: Duration) -> Vec<u128> {
+/// Starts the process, kills it a while after its first request, and returns the requests that it said had begun. Not
+/// `warm`, it is killed a while after its start, wherever it is: while it recovers what the last one left, perhaps.
+fn killed_after(state: &Path, facade: Option<&Facade>, warm: bool, pause: Duration) -> Vec<u128> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    if let Some(facade) = clickhouse {
+    if let Some(facade) = facade {
         command.env(CLICKHOUSE, facade.server().url);
     }
     let mut child = command
@@ -81,12 +82,19 @@ fn killed_after(state: &Path, clickhouse: Option<&Facade>, pause: Duration) -> V
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (first, begun) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
-        lines
-            .map_while(Result::ok)
-            .filter_map(|line| line.strip_prefix("begun ")?.parse().ok())
-            .collect()
+        let ids = lines.map_while(Result::ok).filter_map(|line| {
+            let id = line.strip_prefix("begun ")?.parse().ok()?;
+            // Nobody waits for more than the first.
+            let _told = first.send(());
+            Some(id)
+        });
+        ids.collect()
     });
+    if warm {
+        begun.recv_timeout(Duration::from_mins(1)).unwrap();
+    }
     std::thread::sleep(pause);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -119,9 +127,10 @@ fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
         facade.migrate();
     }
     let mut begun = BTreeSet::new();
-    for _ in 0..kills {
-        let pause = Duration::from_micros(20_000 + rand::random::<u64>() % 130_000);
-        begun.extend(killed_after(state.path(), facade.as_ref(), pause));
+    for kill in 0..kills {
+        let pause = Duration::from_micros(rand::random::<u64>() % 60_000);
+        let warm = kill % 4 != 3;
+        begun.extend(killed_after(state.path(), facade.as_ref(), warm, pause));
     }
     let (log, recovered) = Log::open(state.path(), options(), Moment::now()).unwrap();
     let sink = SqliteSink::start(&log, state.path(), DECADE).unwrap();
