@@ -47,7 +47,9 @@ pub use standing::{Standing, standing};
 use tail::{Pending, Tail};
 
 /// How long a request waits for the segment's end. Others hold it for microseconds: only a disk that hangs takes longer.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
+/// The same once somebody has waited that long in vain.
+const IMPATIENCE: Duration = Duration::from_millis(2);
 /// Rows kept in memory while they cannot be written.
 const QUEUE: usize = 1 << 16;
 /// How far past the bound the rows of requests that were let in before may go.
@@ -144,6 +146,8 @@ struct Shared {
     followers: reader::Followers,
     /// The file system is almost full.
     low_space: AtomicBool,
+    /// Somebody has waited for the segment's end in vain.
+    stalled: AtomicBool,
     /// No more requests are let in.
     closing: AtomicBool,
     /// Nothing is taken any more.
@@ -203,6 +207,7 @@ impl Log {
             shed_told: AtomicU64::new(0),
             followers: reader::Followers::default(),
             low_space: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             keeper: Mutex::default(),
@@ -224,7 +229,7 @@ impl Log {
     pub fn begin(&self, begin: Begin) -> Result<Committed, LogError> {
         let shared = &self.0.shared;
         let row = begin.lost();
-        if shared.is_full(0) {
+        if shared.is_full() {
             return match shared.options.on_full {
                 OnFull::Refuse => Err(LogError::Full),
                 OnFull::Shed => Ok(Committed(None)),
@@ -233,16 +238,7 @@ impl Log {
         let mut entry = Vec::with_capacity(512);
         Entry::from(&row).encode(&mut entry);
         let (committed, waiter) = shared.promise();
-        let written = match shared.tail.try_lock_for(PATIENCE) {
-            None => false,
-            Some(mut tail) => {
-                let written = tail.begin(row.request, entry).is_ok();
-                if written {
-                    tail.waiters.extend(waiter);
-                }
-                written
-            }
-        };
+        let written = shared.put_begin(row.request, entry, waiter);
         match (written, shared.options.on_full) {
             (true, _) => {
                 shared.wake();

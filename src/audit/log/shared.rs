@@ -1,25 +1,53 @@
 //! What a request's thread does with the log: append, or leave the row where the keeper will append it.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::time::Duration;
 
 use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::tail::{Pending, Tail};
-use super::{Committed, Durability, HEADROOM, LogError, OnFull, PATIENCE, QUEUE, Shared, Status};
+use super::{
+    Committed, Durability, HEADROOM, IMPATIENCE, LogError, OnFull, PATIENCE, QUEUE, Shared, Status,
+};
 use crate::audit::row::Charge;
 use crate::domain::Usd;
 
 impl Shared {
-    /// Whether a record may no longer be written: the bound is reached, rows wait in memory, or the log is closing.
-    pub fn is_full(&self, headroom: u64) -> bool {
-        let older = self.older_bytes.load(Relaxed);
-        older >= self.options.spool_bytes.saturating_add(headroom)
+    /// Whether no request may be let out: the bound is reached, the disk almost full, or the log is closing.
+    pub fn is_full(&self) -> bool {
+        self.older_bytes.load(Relaxed) >= self.options.spool_bytes
             || self.low_space.load(Relaxed)
-            || (headroom == 0 && self.queued.load(Acquire) > 0)
             || self.closing.load(Acquire)
+    }
+
+    /// The segment's end, or `None` where a disk that hangs keeps it: once that is known, nobody waits long for it.
+    pub fn tail(&self) -> Option<MutexGuard<'_, Tail>> {
+        let stalled = self.stalled.load(Relaxed);
+        let patience = if stalled { IMPATIENCE } else { PATIENCE };
+        let tail = self.tail.try_lock_for(patience);
+        if tail.is_none() != stalled {
+            self.stalled.store(tail.is_none(), Relaxed);
+        }
+        tail
+    }
+
+    /// Writes that a request is about to be forwarded; false where that failed, or rows before it could not be written.
+    pub fn put_begin(
+        &self,
+        request: Uuid,
+        entry: Vec<u8>,
+        waiter: Option<oneshot::Sender<()>>,
+    ) -> bool {
+        let Some(mut tail) = self.tail() else {
+            return false;
+        };
+        self.drain(&mut tail);
+        if self.queued.load(Acquire) > 0 || tail.begin(request, entry).is_err() {
+            return false;
+        }
+        tail.waiters.extend(waiter);
+        true
     }
 
     /// What to hand out for a record, and whom to tell.
@@ -54,7 +82,7 @@ impl Shared {
         }
         let full =
             self.older_bytes.load(Relaxed) >= self.options.spool_bytes.saturating_add(HEADROOM);
-        let left = match self.tail.try_lock_for(PATIENCE) {
+        let left = match self.tail() {
             Some(mut tail) if !full => {
                 self.drain(&mut tail);
                 tail.row(pending).map_err(|(pending, _)| pending).err()
@@ -119,7 +147,7 @@ impl Shared {
 
     pub fn status(&self) -> Status {
         let older = self.older_bytes.load(Relaxed);
-        let tail = self.tail.try_lock_for(Duration::from_millis(5));
+        let tail = self.tail();
         let (current, rows, open, broken) = tail.as_ref().map_or((0, 0, 0, false), |tail| {
             (
                 tail.offset,
