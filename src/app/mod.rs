@@ -17,7 +17,7 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-pub use assemble::{AssembleError, Parts, assemble};
+pub use assemble::{AssembleError, Parts, assemble, people};
 
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod journal;
 pub mod key;
 pub mod migrate;
+pub mod policy;
 pub mod prices;
 pub mod rules;
 pub mod scan;
@@ -42,6 +43,7 @@ enum Command {
     Budget(budget::BudgetArgs),
     Key(key::KeyArgs),
     Migrate(migrate::MigrateArgs),
+    Policy(policy::PolicyArgs),
     Prices(prices::PricesArgs),
     Rules(rules::RulesArgs),
     Scan(scan::ScanArgs),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Budget(args) => budget::run(&args, out),
             Command::Key(args) => key::run(&args, out),
             Command::Migrate(args) => migrate::run(&args, out),
+            Command::Policy(args) => policy::run(&args, out),
             Command::Prices(args) => prices::run(&args, out),
             Command::Rules(args) => rules::run(&args, out),
             Command::Scan(args) => scan::run(&args, out),

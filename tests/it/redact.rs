@@ -335,3 +335,55 @@ async fn what_cannot_be_rewritten_is_refused() {
     );
     assert_eq!(world.provider.connections(), 0);
 }
+
+#[tokio::test]
+async fn a_saved_request_shows_what_it_would_become() {
+    let world = World::start(redacting()).await;
+    let secret = planted(7);
+    let body = message(&format!("key {secret}")).to_string();
+    world.home.write("request.json", &body);
+    let shown = world.home.run(&["policy", "test", "request.json"]);
+    assert!(
+        shown.contains("redact aws_access_key  $.messages[0].content"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("team payments: sent with 1 placeholders") && !shown.contains(&secret),
+        "{shown}"
+    );
+    let told: Value =
+        serde_json::from_str(
+            &world
+                .home
+                .run(&["policy", "test", "--json", "request.json"]),
+        )
+        .expect("JSON");
+    assert_eq!(
+        (&told["decision"], &told["placeholders"]),
+        (&json!("redacted"), &json!(1))
+    );
+    world
+        .post("/v1/messages")
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    let would = world.home.run(&[
+        "policy",
+        "test",
+        "--body",
+        "--team",
+        "payments",
+        "request.json",
+    ]);
+    assert_eq!(
+        would.as_bytes(),
+        world.provider.last().body,
+        "the very bytes that are sent"
+    );
+    let pem = message("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----").to_string();
+    world.home.write("blocked.json", &pem);
+    let refused = world.home.tollgate(&["policy", "test", "blocked.json"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("refused (secret_blocked)"));
+}
