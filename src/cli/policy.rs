@@ -111,7 +111,7 @@ fn snapshot(args: &TestArgs) -> anyhow::Result<(Snapshot, Name)> {
     let snapshot =
         app::assemble(Arc::new(settings), people, &parts).map_err(|error| match error {
             AssembleError::Files(faults) => anyhow::Error::new(WrongConfiguration(faults)),
-            other => other.into(),
+            other @ AssembleError::Scanner(_) => other.into(),
         })?;
     Ok((snapshot, organisation))
 }
