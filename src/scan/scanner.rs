@@ -203,6 +203,9 @@ impl Scanner {
     ) -> Report {
         let (format, declared) = Format::of(content_type, body);
         let stopped = self.read(workspace, format, body).filter(|_| declared);
+        let json = matches!(format, Format::Json | Format::JsonLines);
+        let not_text = declared && json && std::str::from_utf8(body).is_err();
+        let stopped = stopped.or(not_text.then_some(Undecodable::BadText));
         let depth = self.read_deeper(workspace, body.len(), team);
         let findings = report::findings(self, format, body, &workspace.texts);
         let decoded_bytes = workspace.texts.iter().map(|text| text.bytes.len() as u64);

@@ -212,3 +212,16 @@ fn a_secret_cut_by_text_blocks_is_found() {
     assert_eq!(seen(body), [span]);
     assert_eq!(seen(r#"["acme_0123456","789abcdef"]"#).len(), 1);
 }
+
+#[test]
+fn json_that_is_not_utf_8_is_said_and_scanned() {
+    let scanner = scanner(RULES);
+    let body = Body {
+        bytes: b"[\"\xC3( acme_0123456789abcdef\"]",
+        content_type: Some("application/json"),
+        content_encoding: None,
+    };
+    let report = scanner.scan(&mut scanner.workspace(), body, None);
+    assert_eq!(report.undecodable, Some(Undecodable::BadText));
+    assert_eq!(report.findings.len(), 1);
+}
