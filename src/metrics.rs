@@ -8,7 +8,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::budget::BudgetView;
+use crate::budget::{BudgetView, FleetView};
 use crate::domain::Usd;
 
 /// Buckets for the gateway's own time, in seconds: from microseconds to a second.
@@ -44,6 +44,8 @@ pub struct Metrics {
     pub audit_rows: IntGaugeVec,
     pub audit_sink: IntGaugeVec,
     pub budget: IntGaugeVec,
+    leases: IntGaugeVec,
+    fleet: IntGaugeVec,
 }
 
 impl Metrics {
@@ -146,6 +148,16 @@ impl Metrics {
                 "Budgets of the current window, in nano-dollars.",
                 &["budget", "kind"],
             )?,
+            leases: made.gauges(
+                "lease_nanousd",
+                "This node's leases from the fleet's store, in nano-dollars.",
+                &["kind"],
+            )?,
+            fleet: made.gauges(
+                "fleet",
+                "The fleet's store as this node sees it: counts, and seconds since its last answer.",
+                &["kind"],
+            )?,
             registry,
         })
     }
@@ -175,6 +187,33 @@ impl Metrics {
                     .with_label_values(&[view.id.as_str(), kind])
                     .set(nanos);
             }
+        }
+    }
+
+    /// Notes how the fleet's leases stand, for the next exposition.
+    pub fn observe_fleet(&self, fleet: &FleetView, suspended: Usd) {
+        for (kind, amount) in [
+            ("leased", fleet.leased),
+            ("spent", fleet.spent),
+            ("grace", fleet.grace),
+            ("suspended", suspended),
+        ] {
+            let nanos = i64::try_from(amount.nanos()).unwrap_or(i64::MAX);
+            self.leases.with_label_values(&[kind]).set(nanos);
+        }
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let silence = fleet.silence.map_or(u64::MAX, |silence| silence.as_secs());
+        for (kind, number) in [
+            ("nodes", u64::from(fleet.nodes)),
+            ("leases", fleet.leases),
+            ("round_trips", fleet.round_trips),
+            ("refused", fleet.refused),
+            ("refused_away", fleet.refused_away),
+            ("foreign", fleet.foreign),
+            ("away", u64::from(fleet.away)),
+            ("silence_seconds", silence),
+        ] {
+            self.fleet.with_label_values(&[kind]).set(count(number));
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::audit::Log;
 use crate::budget::{BudgetView, Ledger};
 use crate::domain::Moment;
+use crate::ledger_store::Traffic;
 use crate::live::Live;
 use crate::metrics::Metrics;
 
@@ -26,6 +27,8 @@ pub struct Admin {
     pub ledger: Arc<Ledger>,
     pub log: Log,
     pub metrics: Arc<Metrics>,
+    /// What goes between this node and the fleet's store; absent on a node alone.
+    pub traffic: Option<Arc<Traffic>>,
     /// Set once the process drains: a load balancer takes the node out.
     pub draining: Arc<AtomicBool>,
 }
@@ -91,6 +94,12 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         .directory_available
         .set(i64::from(admin.live.load().people.available));
     observe_audit(&admin.log, &admin.metrics);
+    if let Some(traffic) = &admin.traffic {
+        let fleet = admin.ledger.fleet_view(Moment::now());
+        admin
+            .metrics
+            .observe_fleet(&fleet, traffic.view().suspended);
+    }
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         admin.metrics.render(),

@@ -1,6 +1,7 @@
 //! The composition root: builds everything from the configuration, owns the background tasks, and stops them in order.
 
 mod assemble;
+mod fleet;
 mod listen;
 pub mod warehouse;
 mod watch;
@@ -17,6 +18,8 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use fleet::Fleet;
+
 pub use assemble::{AssembleError, Parts, assemble, people};
 
 use crate::admin::Admin;
@@ -29,6 +32,7 @@ use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError}
 use crate::domain::Moment;
 use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
+use crate::ledger_store::FleetError;
 use crate::live::{Live, Snapshot};
 use crate::metrics::Metrics;
 use crate::policy::RateLimiter;
@@ -49,6 +53,8 @@ pub enum StartError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error("[redis]: {0}")]
+    Fleet(#[from] FleetError),
     #[error("cannot listen on {address}: {source}")]
     Listen {
         address: SocketAddr,
@@ -83,6 +89,7 @@ pub struct App {
     draining: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
     sink: SqliteSink,
+    fleet: Option<Fleet>,
     /// Where the fleet's rows go, if anywhere.
     clickhouse: Option<ClickHouseSink>,
 }
@@ -155,7 +162,7 @@ impl App {
                 "recovered the audit log"
             );
         }
-        let ledger = Arc::new(Ledger::new(recovered.balances));
+        let (ledger, courier) = fleet::ledger(&settings, recovered.balances)?;
         let rates = Arc::new(RateLimiter::default());
         let parts = Parts {
             ledger: &ledger,
@@ -174,7 +181,11 @@ impl App {
             key,
             changing: Mutex::new(()),
         });
-        Self::listen(path, &settings, shared, directory).await
+        let fleet = match courier {
+            None => None,
+            Some(courier) => Some(Fleet::start(courier).await),
+        };
+        Self::listen(path, &settings, shared, directory, fleet).await
     }
 
     async fn listen(
@@ -182,6 +193,7 @@ impl App {
         settings: &Settings,
         shared: Arc<Shared>,
         directory: Directory,
+        fleet: Option<Fleet>,
     ) -> Result<Self, StartError> {
         let (stop, stopped) = channel::channel(false);
         let draining = Arc::new(AtomicBool::new(false));
@@ -208,6 +220,7 @@ impl App {
             ledger: Arc::clone(&shared.ledger),
             log: shared.log.clone(),
             metrics: Arc::clone(&shared.metrics),
+            traffic: fleet.as_ref().map(|fleet| Arc::clone(&fleet.traffic)),
             draining: Arc::clone(&draining),
         };
         let serving = async move {
@@ -231,6 +244,7 @@ impl App {
             draining,
             tasks,
             sink,
+            fleet,
             clickhouse,
         })
     }
@@ -299,6 +313,9 @@ impl App {
         }
         for task in self.tasks {
             task.abort();
+        }
+        if let Some(fleet) = self.fleet {
+            fleet.finish().await;
         }
         self.shared.log.close();
         self.sink.join();

@@ -32,11 +32,6 @@ pub fn of_settings(settings: &Settings) -> Vec<String> {
         settings.budget.opaque == Opaque::Refuse,
         "[budget] opaque = \"refuse\"".to_owned(),
     );
-    note(settings.redis.is_some(), "[redis]".to_owned());
-    note(
-        settings.audit.clickhouse.is_some(),
-        "[audit.clickhouse]".to_owned(),
-    );
     named
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE, USER_AGENT};
 use pingora::proxy::Session;
@@ -14,9 +15,9 @@ use super::redact::{self, Redacted};
 use super::refusal::Refusal;
 use super::upstream::Upstream;
 use crate::audit::{Begin, Decision, Label};
-use crate::budget::{Account, Reservation};
+use crate::budget::{Account, CapReached, Cause, Reservation};
 use crate::config::OnUndecodable;
-use crate::domain::{Caller, Demand, Usd};
+use crate::domain::{Caller, Demand, Moment, Usd};
 use crate::identity::{self, KeyError};
 use crate::live::Team;
 use crate::policy::Gate;
@@ -28,6 +29,10 @@ use crate::scan::restore::Restorations;
 
 /// Bytes of a request for each token that its limits count at first: code and prose have about four.
 const BYTES_PER_TOKEN: u64 = 4;
+
+/// The longest that a request waits for a lease that is being fetched.
+const LEASE_TIME: Duration = Duration::from_millis(500);
+const LEASE_STEP: Duration = Duration::from_millis(2);
 
 /// What admission leads to where it does not refuse.
 pub enum Admitted {
@@ -92,7 +97,7 @@ pub async fn admit(
     };
     enter(session, &standing, &destination, ctx)?;
     if endpoint.billed() {
-        check_spent(gateway, &standing, ctx)?;
+        check_spent(gateway, &standing, ctx).await?;
     }
     let passage = if endpoint.has_body() {
         with_body(gateway, session, ctx, &standing, destination).await?
@@ -253,16 +258,33 @@ fn enter(
 }
 
 /// A cap that is spent already refuses before the body is read: not even the least amount fits.
-fn check_spent(gateway: &Gateway, standing: &Standing, ctx: &Ctx) -> Result<(), Refusal> {
+async fn check_spent(gateway: &Gateway, standing: &Standing, ctx: &Ctx) -> Result<(), Refusal> {
     let least = Usd::from_nanos(1);
-    gateway
-        .ledger
-        .reserve(&standing.accounts, least, ctx.row.at)
-        .map(Reservation::release)
+    let held = hold(gateway, standing, least, ctx.row.at).await;
+    held.map(Reservation::release)
         .map_err(|reached| Refusal::Budget {
             reached,
             asked: None,
         })
+}
+
+/// Holds an amount on every budget of the caller, or on none. A node of a fleet whose lease is used up is given a moment:
+/// the next one is being fetched. Whoever is admitted at once waits for nothing.
+async fn hold(
+    gateway: &Gateway,
+    standing: &Standing,
+    amount: Usd,
+    at: Moment,
+) -> Result<Reservation, CapReached> {
+    let until = Instant::now() + LEASE_TIME;
+    loop {
+        match gateway.ledger.reserve(&standing.accounts, amount, at) {
+            Err(reached) if reached.cause == Cause::Lease && Instant::now() < until => {
+                tokio::time::sleep(LEASE_STEP).await;
+            }
+            decided => return decided,
+        }
+    }
 }
 
 async fn without_body(
@@ -296,7 +318,7 @@ async fn with_body(
         time: ctx.snapshot.settings.limits.upload_timeout,
     };
     let gathered = body::gather(session, limits, &gateway.room).await?;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = header(session, &CONTENT_ENCODING);
     let plain = plain_body(ctx, &gathered, encoding.as_deref())?;
@@ -307,7 +329,7 @@ async fn with_body(
     check_model(ctx, standing, &ask)?;
     let redacted = inspect_all(session, ctx, standing, &destination, Some(&plain)).await?;
     let hold = if destination.endpoint.billed() {
-        Some(reserve(gateway, ctx, standing, &destination, &ask)?)
+        Some(reserve(gateway, ctx, standing, &destination, &ask).await?)
     } else {
         None
     };
@@ -519,7 +541,7 @@ fn keep_agent(session: &Session, ctx: &mut Ctx, clean: bool) {
 }
 
 /// Holds the worst case of the request on every budget of its caller, or on none.
-fn reserve(
+async fn reserve(
     gateway: &Gateway,
     ctx: &mut Ctx,
     standing: &Standing,
@@ -552,9 +574,8 @@ fn reserve(
             .and_then(|(sum, extra)| sum.checked_add(extra));
     }
     let quote = quote.ok_or(Refusal::Unbounded)?;
-    let hold = gateway
-        .ledger
-        .reserve(&standing.accounts, quote, ctx.row.at)
+    let hold = hold(gateway, standing, quote, ctx.row.at)
+        .await
         .map_err(|reached| Refusal::Budget {
             reached,
             asked: Some(quote),

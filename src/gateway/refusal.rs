@@ -1,7 +1,7 @@
 //! Every "no" of the gateway, in one vocabulary: its status, its code (also the metric label and the audit column), and
 //! the words that a client may see. Inner errors go to the log, never into these words.
 
-use crate::budget::CapReached;
+use crate::budget::{CapReached, Cause};
 use crate::domain::{Category, Moment, Name, Usd};
 use crate::identity::KeyError;
 use crate::policy::{Closed, Denied, SettableRefusal, Subject};
@@ -94,7 +94,11 @@ impl Refusal {
             Self::Limited(Denied::Tokens { .. }) => (429, "tokens_limited", RATE_LIMIT),
             Self::Limited(Denied::Concurrent { .. }) => (429, "too_many_at_once", RATE_LIMIT),
             Self::ModelNotAllowed { .. } => (403, "model_not_allowed", PERMISSION),
-            Self::Budget { .. } => (402, "budget_exceeded", BILLING),
+            Self::Budget { reached, .. } => match reached.cause {
+                Cause::Cap => (402, "budget_exceeded", BILLING),
+                Cause::Lease => (503, "budget_lease_pending", SERVER),
+                Cause::StoreAway => (503, "budget_store_away", SERVER),
+            },
             Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
             Self::Secret { .. } => (400, "secret_blocked", INVALID_REQUEST),
             Self::Undecodable(_) => (400, "undecodable", INVALID_REQUEST),
@@ -137,7 +141,9 @@ impl Refusal {
     #[must_use]
     pub const fn settable(&self) -> Option<SettableRefusal> {
         match self {
-            Self::Budget { .. } => Some(SettableRefusal::Budget),
+            Self::Budget { reached, .. } if matches!(reached.cause, Cause::Cap) => {
+                Some(SettableRefusal::Budget)
+            }
             Self::Secret { .. } => Some(SettableRefusal::Secret),
             Self::Undecodable(_) => Some(SettableRefusal::Undecodable),
             Self::ModelNotAllowed { .. } => Some(SettableRefusal::Model),
@@ -154,6 +160,7 @@ impl Refusal {
             Self::Limited(Denied::Requests { wait, .. } | Denied::Tokens { wait, .. }) => {
                 Some(wait.seconds())
             }
+            Self::Budget { reached, .. } if reached.cause != Cause::Cap => Some(1),
             Self::Limited(Denied::Concurrent { .. })
             | Self::Busy
             | Self::Draining
@@ -307,6 +314,9 @@ fn budget_message(reached: &CapReached, asked: Option<Usd>) -> String {
     } = reached;
     let left = limit.left_after(spent.saturating_add(*held));
     let state = match asked {
+        _ if reached.cause != Cause::Cap => format!(
+            "this gateway's share of the budget {budget} of ${limit} is used up, and the next has not come yet; try again"
+        ),
         Some(asked) if left > Usd::ZERO => format!(
             "this request may cost up to ${asked}, and the budget {budget} of ${limit} has ${left} left"
         ),

@@ -10,6 +10,7 @@ mod audit;
 mod bill;
 mod bodies;
 mod budgets;
+mod fleet;
 mod gateway;
 mod keys;
 mod lifecycle;

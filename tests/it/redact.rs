@@ -368,7 +368,7 @@ async fn a_saved_request_shows_what_it_would_become() {
         .send()
         .await
         .expect("an answer");
-    let would = world.home.run(&[
+    let tested = world.home.run(&[
         "policy",
         "test",
         "--body",
@@ -377,7 +377,7 @@ async fn a_saved_request_shows_what_it_would_become() {
         "request.json",
     ]);
     assert_eq!(
-        would.as_bytes(),
+        tested.as_bytes(),
         world.provider.last().body,
         "the very bytes that are sent"
     );
