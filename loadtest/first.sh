@@ -5,8 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${SECONDS_EACH:-8} connections=${CONNECTIONS:-16}
-target=${CARGO_TARGET_DIR:-target}/release
-cargo build --release --locked --bins --examples
+profile=${PROFILE:-release}
+target=${CARGO_TARGET_DIR:-target}/$profile
+cargo build --profile "$profile" --locked --bins --examples
 
 work=$(mktemp -d)
 pids=()
