@@ -73,7 +73,7 @@ const NOT_IN_ENGINES: [(&str, &str); 9] = [
 ];
 
 /// Modules that are compiled for tests only.
-const TEST_MODULES: [&str; 3] = ["tests", "testing", "rule_examples"];
+const TEST_MODULES: [&str; 4] = ["tests", "testing", "rule_examples", "wrapping_tests"];
 
 struct Source {
     path: PathBuf,

@@ -322,12 +322,17 @@ async fn with_body(
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = header(session, &CONTENT_ENCODING);
     let plain = plain_body(ctx, &gathered, encoding.as_deref())?;
-    let ask = read_ask(destination.endpoint, &plain)
+    let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
     ctx.row.stream = ask.stream;
     ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 32);
     check_model(ctx, standing, &ask)?;
     let redacted = inspect_all(session, ctx, standing, &destination, Some(&plain)).await?;
+    if let Some(redacted) = &redacted {
+        // A placeholder may be longer than what it stands for, and what is billed is what is sent.
+        let longer = redacted.body.len().saturating_sub(plain.len());
+        ask.demand.input_bytes = ask.demand.input_bytes.saturating_add(longer as u64);
+    }
     let hold = if destination.endpoint.billed() {
         Some(reserve(gateway, ctx, standing, &destination, &ask).await?)
     } else {
