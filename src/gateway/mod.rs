@@ -188,6 +188,8 @@ impl ProxyHttp for Gateway {
                 0
             }
             Some(refusal) => {
+                // Pingora closes this connection in any case: the client must be told, or its next request is lost.
+                session.set_keepalive(None);
                 // A client that is gone by now does not read it; the row says all the same what happened.
                 let _sent = respond::refuse(session, ctx, refusal).await;
                 ctx.row.status
