@@ -15,9 +15,9 @@ use crate::app::{self, AssembleError, Parts};
 use crate::budget::{Balances, Ledger};
 use crate::directory::InstallationKey;
 use crate::domain::Name;
-use crate::gateway::inspect;
 use crate::gateway::redact::{self, Redacted, Terms};
 use crate::gateway::refusal::Refusal;
+use crate::gateway::verdict;
 use crate::live::{Snapshot, Team};
 use crate::policy::RateLimiter;
 use crate::scan::{Body, Report};
@@ -141,7 +141,7 @@ fn verdict(
     };
     let mut report = snapshot.inspection.scan(scanned, Some(name));
     redact::forget_placeholders(body, &mut report);
-    let (_, refusal) = inspect::judge(team, &[(&report, None)]);
+    let (_, refusal) = verdict::judge(team, &[(&report, None)]);
     let outcome = match (refusal, &report.undecodable) {
         (Some(refusal), _) => Err(refusal),
         (None, Some(why)) if snapshot.settings.scan.blocks_undecodable() => {

@@ -1,4 +1,4 @@
-//! Inspects what is about to leave, body and head, and says what policy makes of the findings.
+//! Inspects what is about to leave: body and head.
 
 use std::sync::Arc;
 
@@ -10,11 +10,9 @@ use http::header::{
 };
 
 use super::refusal::Refusal;
-use crate::audit::Found;
-use crate::domain::{Category, Name};
-use crate::live::{Inspection, Team};
-use crate::policy::Action;
-use crate::scan::{Body, Finding, Report};
+use crate::domain::Name;
+use crate::live::Inspection;
+use crate::scan::{Body, Report};
 
 /// Headers that do not reach the provider, or that every request has with nothing of the caller's in it.
 const NOT_SCANNED: [HeaderName; 10] = [
@@ -87,47 +85,5 @@ fn body_of<'a>(content: &Content<'a>) -> Body<'a> {
         bytes: content.bytes,
         content_type: content.content_type,
         content_encoding: content.content_encoding,
-    }
-}
-
-/// Joins findings with the team's policy: what each category does, and the strictest of all.
-pub fn judge(
-    team: &Team,
-    reports: &[(&Report, Option<&'static str>)],
-) -> (Vec<Found>, Option<Refusal>) {
-    let mut found: Vec<Found> = Vec::new();
-    let mut first_blocked: Option<(Category, String)> = None;
-    let mut blocked = 0;
-    for (report, place) in reports {
-        for finding in &report.findings {
-            let action = team.actions.action(&finding.category);
-            note(&mut found, &finding.category, action);
-            if action == Action::Block {
-                blocked += 1;
-                first_blocked
-                    .get_or_insert_with(|| (finding.category.clone(), path_of(finding, *place)));
-            }
-        }
-    }
-    let refusal = first_blocked.map(|(category, path)| Refusal::Secret {
-        category,
-        path,
-        others: blocked - 1,
-    });
-    (found, refusal)
-}
-
-fn path_of(finding: &Finding, place: Option<&'static str>) -> String {
-    place.map_or_else(|| finding.path.clone(), str::to_owned)
-}
-
-fn note(found: &mut Vec<Found>, category: &Category, action: Action) {
-    match found.iter_mut().find(|f| f.category == *category) {
-        Some(same) => same.count = same.count.saturating_add(1),
-        None => found.push(Found {
-            category: category.clone(),
-            count: 1,
-            action: action.as_str(),
-        }),
     }
 }

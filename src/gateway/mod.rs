@@ -7,13 +7,16 @@ pub mod admit;
 pub mod body;
 pub mod close;
 pub mod ctx;
+mod hold;
 pub mod inspect;
+mod prepare;
 pub mod redact;
 pub mod refusal;
 pub mod relay;
 pub mod respond;
 pub mod restore;
 pub mod upstream;
+pub mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,4 +253,13 @@ fn refusal_of(error: &Error) -> Option<Refusal> {
         }),
         ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
     }
+}
+
+pub(super) fn header(session: &Session, name: &http::HeaderName) -> Option<String> {
+    session
+        .req_header()
+        .headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }
