@@ -8,8 +8,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::budget::{BudgetView, FleetView};
-use crate::domain::Usd;
+use crate::budget::{FleetView, Ledger};
+use crate::domain::{Moment, Usd};
 
 /// Buckets for the gateway's own time, in seconds: from microseconds to a second.
 const OWN_TIME: [f64; 14] = [
@@ -44,6 +44,10 @@ pub struct Metrics {
     pub audit_rows: IntGaugeVec,
     pub audit_sink: IntGaugeVec,
     pub budget: IntGaugeVec,
+    /// Thresholds, first refusals, overruns.
+    pub budget_events: IntCounterVec,
+    budget_events_dropped: IntGauge,
+    sessions: IntGauge,
     leases: IntGaugeVec,
     fleet: IntGaugeVec,
 }
@@ -148,6 +152,19 @@ impl Metrics {
                 "Budgets of the current window, in nano-dollars.",
                 &["budget", "kind"],
             )?,
+            budget_events: made.counters(
+                "budget_events_total",
+                "Thresholds that budgets reached, first refusals of a window, costs past a cap.",
+                &["event", "scope", "percent"],
+            )?,
+            budget_events_dropped: made.gauge(
+                "budget_events_dropped",
+                "Events of budgets that nobody fetched in time, since the start.",
+            )?,
+            sessions: made.gauge(
+                "budget_sessions",
+                "Agent sessions that have a budget of their own here.",
+            )?,
             leases: made.gauges(
                 "lease_nanousd",
                 "This node's leases from the fleet's store, in nano-dollars.",
@@ -172,10 +189,15 @@ impl Metrics {
         self.cost.with_label_values(&[team, model]).inc_by(dollars);
     }
 
-    /// Notes how the budgets stand, for the next exposition; a budget that is gone is forgotten.
-    pub fn observe_budgets(&self, views: &[BudgetView]) {
+    /// Notes how the ledger stands, for the next exposition; a budget that is gone is forgotten. Sessions are only counted:
+    /// there is no end of them.
+    pub fn observe_budgets(&self, ledger: &Ledger, now: Moment) {
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.budget_events_dropped
+            .set(whole(ledger.events_dropped()));
+        self.sessions.set(whole(ledger.sessions() as u64));
         self.budget.reset();
-        for view in views {
+        for view in ledger.standing_views(now) {
             for (kind, amount) in [
                 ("limit", view.limit),
                 ("spent", view.spent),

@@ -86,9 +86,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    admin
-        .metrics
-        .observe_budgets(&admin.ledger.views(Moment::now()));
+    admin.metrics.observe_budgets(&admin.ledger, Moment::now());
     admin
         .metrics
         .directory_available
@@ -136,7 +134,7 @@ fn observe_audit(log: &Log, metrics: &Metrics) {
 }
 
 async fn budgets(State(admin): State<Admin>) -> Json<Value> {
-    let views = admin.ledger.views(Moment::now());
+    let views = admin.ledger.standing_views(Moment::now());
     Json(Value::Array(views.iter().map(shown).collect()))
 }
 

@@ -1,12 +1,12 @@
 //! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use tracing::warn;
 
-use crate::budget::{Account, BudgetSpec, Ledger, Scope};
+use crate::budget::{Account, BudgetId, BudgetSpec, Ledger, Scope};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
@@ -123,6 +123,16 @@ pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> Pe
         accounts: by_key,
         gates,
     }
+}
+
+/// Lets go of the budgets that the directory has no more; answers how many are still in use.
+pub fn forget_budgets(census: &Census, ledger: &Ledger) -> usize {
+    let wanted: HashSet<&BudgetId> = census
+        .budgets
+        .iter()
+        .map(|budget| &budget.spec.id)
+        .collect();
+    ledger.retain(|id| wanted.contains(id))
 }
 
 /// Whether two states of the directory have the same entities, so that the same scanner serves both.

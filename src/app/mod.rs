@@ -1,5 +1,6 @@
 //! The composition root: builds everything from the configuration, owns the background tasks, and stops them in order.
 
+mod alerts;
 mod assemble;
 mod fleet;
 mod listen;
@@ -233,6 +234,8 @@ impl App {
             tokio::spawn(serving),
             tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
             tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
+            tokio::spawn(watch::budgets(Arc::clone(&shared))),
+            tokio::spawn(alerts::watch(Arc::clone(&shared))),
         ];
         info!(data = %data_address, admin = %admin_address, "listening");
         Ok(Self {
@@ -317,6 +320,7 @@ impl App {
         if let Some(fleet) = self.fleet {
             fleet.finish().await;
         }
+        alerts::tell(&self.shared);
         self.shared.log.close();
         self.sink.join();
         if let Some(clickhouse) = &self.clickhouse {

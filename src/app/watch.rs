@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::assemble::{self, AssembleError, Parts};
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Census, Directory, DirectoryError};
 use crate::gateway::upstream::Upstream;
 use crate::live::{Live, People, Snapshot};
 
@@ -94,6 +94,28 @@ fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64
         reloads.with_label_values(&["directory", "ok"]).inc();
     }
     Ok(version)
+}
+
+/// Lets go of budgets that the directory has no more, until the process ends: each once its last request has ended.
+pub async fn budgets(shared: Arc<Shared>) {
+    let mut turn = interval(DIRECTORY_TURN);
+    let mut seen: Option<Arc<Census>> = None;
+    let mut lingering = 0;
+    loop {
+        turn.tick().await;
+        // Not while somebody is between the ledger and the snapshot: an account may be wanted and not seated yet.
+        let Some(_alone) = shared.changing.try_lock() else {
+            continue;
+        };
+        let Some(census) = shared.live.load().people.census.clone() else {
+            continue;
+        };
+        let same = seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &census));
+        if !same || lingering > 0 {
+            lingering = assemble::forget_budgets(&census, &shared.ledger);
+            seen = Some(census);
+        }
+    }
 }
 
 /// Resolves the providers' names once; goes on without those that take long.

@@ -69,22 +69,29 @@ impl EventQueue {
     }
 }
 
-/// The thresholds of one period that have not been reported.
+/// The thresholds of one period: those that have not been reported, and those that have.
 #[derive(Debug, Default)]
 pub(super) struct Thresholds {
     /// Ascending.
     waiting: Vec<u8>,
+    told: Vec<u8>,
 }
 
 impl Thresholds {
     /// Those of `percents` that `spent` has not reached: what a period begins with is old news.
     pub fn ahead_of(spent: Usd, limit: Usd, percents: &[u8]) -> Self {
-        let mut waiting = percents.to_vec();
-        waiting.sort_unstable();
-        waiting.dedup();
-        let mut thresholds = Self { waiting };
+        let mut thresholds = Self::default();
+        thresholds.follow(percents);
         thresholds.reached(spent, limit);
         thresholds
+    }
+
+    /// Follows a changed list. What was reported once in this period is not reported again.
+    pub fn follow(&mut self, percents: &[u8]) {
+        self.waiting = percents.to_vec();
+        self.waiting.retain(|percent| !self.told.contains(percent));
+        self.waiting.sort_unstable();
+        self.waiting.dedup();
     }
 
     /// Takes out the thresholds that `spent` has reached.
@@ -92,7 +99,9 @@ impl Thresholds {
         let ahead = self
             .waiting
             .partition_point(|percent| limit.percent(u64::from(*percent)) <= spent);
-        self.waiting.drain(..ahead).collect()
+        let reached: Vec<u8> = self.waiting.drain(..ahead).collect();
+        self.told.extend(&reached);
+        reached
     }
 
     /// How much may be spent until the next threshold; `None` when none is left.

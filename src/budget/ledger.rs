@@ -94,9 +94,10 @@ impl Ledger {
     }
 
     /// Lets go of the accounts that are not wanted any more: what they spent stays known, what they were lent is returned.
-    /// One that is still in use goes at a later call.
-    pub fn retain(&self, wanted: impl Fn(&BudgetId) -> bool) {
+    /// One that is still in use goes at a later call; answers how many such there are.
+    pub fn retain(&self, wanted: impl Fn(&BudgetId) -> bool) -> usize {
         let mut gone = Balances::new();
+        let mut lingering = 0;
         self.accounts().retain(|id, account| {
             let wanted = wanted(id);
             account.retire(!wanted);
@@ -104,9 +105,11 @@ impl Ledger {
             if !keep {
                 account.fold_into(&mut gone);
             }
+            lingering += usize::from(keep && !wanted);
             keep
         });
         self.shared.balances().put(&gone);
+        lingering
     }
 
     /// Reserves `amount` on every account, or on none. An account named twice is charged twice.
@@ -220,6 +223,12 @@ impl Ledger {
     pub fn find(&self, id: &BudgetId) -> Option<Arc<Account>> {
         let known = self.accounts().get(id).cloned();
         known.or_else(|| self.sessions.find(id))
+    }
+
+    /// How every budget stands that somebody configured, by id: all but those of sessions.
+    pub fn standing_views(&self, now: Moment) -> Vec<BudgetView> {
+        let accounts: Vec<_> = self.accounts().values().cloned().collect();
+        accounts.iter().map(|account| account.view(now)).collect()
     }
 
     /// How every budget stands, by id.

@@ -318,7 +318,8 @@ impl Period {
         let mut terms = self.terms();
         let limit = terms.shown_limit();
         let spent = terms.shown_spent(Usd::from_nanos(self.pool.spent()));
-        let reached = terms.thresholds.reached(spent, limit);
+        let thresholds = terms.thresholds.as_mut();
+        let reached = thresholds.map_or_else(Vec::new, |waiting| waiting.reached(spent, limit));
         self.arm(&terms);
         drop(terms);
         for percent in reached {
@@ -328,7 +329,9 @@ impl Period {
 
     fn arm(&self, terms: &Terms) {
         let spent = terms.shown_spent(Usd::from_nanos(self.pool.spent()));
-        let room = terms.thresholds.room(spent, terms.shown_limit());
+        let limit = terms.shown_limit();
+        let waiting = terms.thresholds.as_ref();
+        let room = waiting.and_then(|waiting| waiting.room(spent, limit));
         self.pool.set_alarms(room.unwrap_or(Usd::MAX).nanos());
     }
 

@@ -40,18 +40,14 @@ pub(super) struct Terms {
     /// Whether the budget is no more, and only returns what it was lent.
     pub retired: bool,
     /// Reported by this node itself; in a fleet the store chooses who reports.
-    pub thresholds: Thresholds,
+    pub thresholds: Option<Thresholds>,
 }
 
 impl Terms {
     /// The terms of a specification. `report` says whether this node itself reports thresholds; those that `spent` has
     /// passed are old news.
     pub fn new(spec: &BudgetSpec, report: bool, spent: Usd) -> Self {
-        let thresholds = if report {
-            Thresholds::ahead_of(spent, spec.limit, &spec.alert_at)
-        } else {
-            Thresholds::default()
-        };
+        let thresholds = report.then(|| Thresholds::ahead_of(spent, spec.limit, &spec.alert_at));
         Self {
             limit: spec.limit,
             at_cap: spec.at_cap,
@@ -76,6 +72,9 @@ impl Terms {
         self.at_cap = spec.at_cap;
         self.on_store_loss = spec.on_store_loss;
         self.alert_at.clone_from(&spec.alert_at);
+        if let Some(thresholds) = &mut self.thresholds {
+            thresholds.follow(&spec.alert_at);
+        }
     }
 
     /// Puts an operator's totals in place of the former ones; returns whether they are others.

@@ -112,16 +112,12 @@ fn check_warns_of_a_category_that_no_rule_has_and_is_content() {
 #[test]
 fn check_warns_of_what_this_version_does_not_act_on() {
     let dir = folder();
-    let text = format!("{PROVIDER}ca = \"tollgate.toml\"\n[budget]\nopaque = \"refuse\"\n");
+    let text = format!("{PROVIDER}ca = \"tollgate.toml\"\n");
     fs::write(dir.path().join("tollgate.toml"), text).unwrap();
     let team = "organisation = \"a\"\n[[team]]\nname = \"t\"\nsession_limit = \"1\"\n";
     fs::write(dir.path().join("directory.toml"), team).unwrap();
     let out = done(&dir, "check");
-    for key in [
-        "[provider.p] ca",
-        "[budget] opaque",
-        "team t: session_limit",
-    ] {
+    for key in ["[provider.p] ca", "team t: session_limit"] {
         assert!(
             out.lines()
                 .any(|line| line.contains(key) && line.contains("is not acted on by this version")),

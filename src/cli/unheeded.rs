@@ -1,7 +1,7 @@
 //! Settings that are read and checked, and that this version of the gateway does not act on yet. `tollgate check` warns
 //! of each one that is set, so that nobody relies on a limit that is not there. Whoever wires one up removes it here.
 
-use crate::config::{Opaque, Settings};
+use crate::config::Settings;
 use crate::directory::{Organisation, Team};
 
 /// What a configuration sets in vain.
@@ -27,10 +27,6 @@ pub fn of_settings(settings: &Settings) -> Vec<String> {
     note(
         settings.models.aliases.iter().next().is_some(),
         "[models.aliases]".to_owned(),
-    );
-    note(
-        settings.budget.opaque == Opaque::Refuse,
-        "[budget] opaque = \"refuse\"".to_owned(),
     );
     named
 }

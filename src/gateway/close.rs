@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::restore::Counts;
 use crate::audit::{Decision, Found, Log, Row};
 use crate::budget::Reservation;
+use crate::config::OnDisconnect;
 use crate::domain::{Moment, Provenance, Usage, Usd};
 use crate::metrics::Metrics;
 use crate::pricing::PriceTable;
@@ -59,9 +60,11 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
             !relay.ended
         }
     };
+    // The provider's failures have said their code by now.
+    let client_left = failed && row.code.is_empty();
     if failed {
         row.decision = Decision::Failed;
-        if row.code.is_empty() {
+        if client_left {
             row.code = "client_gone";
         }
     }
@@ -70,7 +73,9 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
         table: &ctx.snapshot.prices,
         at: row.at,
     };
-    let charged = Charged::of(&mut passage, hold.as_ref(), prices, ctx.refusal.is_some());
+    let upstream_failed = ctx.refusal.is_some();
+    let charged = Charged::of(&mut passage, hold.as_ref(), prices, upstream_failed);
+    let charged = charged.on_disconnect(&passage, hold.as_ref(), client_left);
     row.usage = charged.usage;
     row.provenance = charged.provenance;
     row.cost = charged.cost;
@@ -120,6 +125,24 @@ impl Charged {
             usage: Usage::default(),
             provenance: Provenance::Exact,
             cost: Usd::ZERO,
+        }
+    }
+
+    /// Where the client left before the provider had told the final count, what its setting says.
+    fn on_disconnect(
+        self,
+        passage: &Passage,
+        hold: Option<&Reservation>,
+        client_left: bool,
+    ) -> Self {
+        let keeps_all = passage.upstream.on_disconnect == OnDisconnect::ChargeReservation;
+        let told = self.provenance == Provenance::Exact;
+        match hold {
+            Some(hold) if client_left && keeps_all && !told => Self {
+                cost: hold.amount(),
+                ..self
+            },
+            _ => self,
         }
     }
 

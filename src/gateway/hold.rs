@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::Gateway;
 use super::admit::{Destination, Standing};
 use super::ctx::Ctx;
-use super::refusal::Refusal;
+use super::refusal::{Hidden, Refusal};
 use crate::budget::{CapReached, Cause, Reservation};
+use crate::config::Opaque;
 use crate::domain::{Moment, Usd};
 use crate::provider::Ask;
 
@@ -49,6 +50,22 @@ async fn hold(
     }
 }
 
+/// Refuses what does not show its cost, where the operator wants it so.
+fn check_opaque(ctx: &Ctx, ask: &Ask) -> Result<(), Refusal> {
+    if ctx.snapshot.settings.budget.opaque == Opaque::Window {
+        return Ok(());
+    }
+    let hidden = [
+        (ask.demand.opaque, Hidden::Input),
+        (ask.demand.server_calls.is_none(), Hidden::Tools),
+        (ask.background, Hidden::Background),
+    ];
+    hidden
+        .into_iter()
+        .find(|(hides, _)| *hides)
+        .map_or(Ok(()), |(_, hidden)| Err(Refusal::Opaque(hidden)))
+}
+
 /// Holds the worst case of the request on every budget of its caller, or on none.
 pub(super) async fn reserve(
     gateway: &Gateway,
@@ -57,6 +74,7 @@ pub(super) async fn reserve(
     destination: &Destination,
     ask: &Ask,
 ) -> Result<Reservation, Refusal> {
+    check_opaque(ctx, ask)?;
     let snapshot = Arc::clone(&ctx.snapshot);
     let priced =
         snapshot

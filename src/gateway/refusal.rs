@@ -34,6 +34,8 @@ pub enum Refusal {
     },
     /// The worst case cannot be bounded, or is larger than any amount.
     Unbounded,
+    /// The worst case is the model's whole context, and the operator refuses such requests.
+    Opaque(Hidden),
     Secret {
         category: Category,
         path: String,
@@ -55,6 +57,31 @@ pub enum Refusal {
     UpstreamBroken,
     Draining,
     Internal,
+}
+
+/// What of a request's cost does not show in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// Input that the provider keeps or fetches.
+    Input,
+    /// The provider's own tools, without a bound of their calls.
+    Tools,
+    /// An answer that comes by a later request.
+    Background,
+}
+
+impl Hidden {
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Input => {
+                "it refers to an earlier response, a file or an address; send the input itself"
+            }
+            Self::Tools => {
+                "it lets the provider's tools run without a bound; bound their calls or leave them out"
+            }
+            Self::Background => "its answer would come later; ask without `background`",
+        }
+    }
 }
 
 /// The vendors' words for a kind of error: status and code come from the refusal, these from its kind.
@@ -100,6 +127,7 @@ impl Refusal {
                 Cause::StoreAway => (503, "budget_store_away", SERVER),
             },
             Self::Unbounded => (400, "cost_unbounded", INVALID_REQUEST),
+            Self::Opaque(_) => (400, "cost_opaque", INVALID_REQUEST),
             Self::Secret { .. } => (400, "secret_blocked", INVALID_REQUEST),
             Self::Undecodable(_) => (400, "undecodable", INVALID_REQUEST),
             Self::TooManyPlaceholders { .. } => (400, "too_many_placeholders", INVALID_REQUEST),
@@ -220,6 +248,10 @@ impl Refusal {
                 "the cost of this request cannot be bounded: set its maximum of output tokens"
                     .to_owned()
             }
+            Self::Opaque(hidden) => format!(
+                "the cost of this request does not show: {}",
+                hidden.advice()
+            ),
             Self::Secret {
                 category,
                 path,

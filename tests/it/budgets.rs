@@ -208,6 +208,140 @@ async fn spend_survives_a_kill_and_a_request_in_flight_is_charged_its_reservatio
 }
 
 #[tokio::test]
+async fn a_threshold_is_told_once_in_log_metric_and_audit() {
+    let teams = format!(
+        "{USUAL_TEAM}[[team.budget]]\nwindow = \"month\"\nlimit = \"0.003\"\nalert_at = [10, 40]\n"
+    );
+    let mut world = World::start(Wish {
+        teams,
+        ..Wish::default()
+    })
+    .await;
+    for _ in 0..5 {
+        let answer = world.message("hi").send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    let told = |percent: u8| {
+        format!(
+            "tollgate_budget_events_total{{event=\"threshold\",percent=\"{percent}\",scope=\"team\"}} 1"
+        )
+    };
+    let metrics = world.metrics_with(&told(40)).await;
+    assert!(metrics.contains(&told(10)), "{metrics}");
+    // A kill: what was told before is old news to the next process.
+    world.gateway.kill();
+    assert_eq!(
+        world.gateway.log().matches("reached a threshold").count(),
+        2
+    );
+    world.gateway = world.home.serve();
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let rows = world.actions("budget.threshold");
+    let changes: Vec<_> = rows
+        .iter()
+        .filter_map(|row| row["change"].as_str())
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "10% reached: 0.0003 of 0.003",
+            "40% reached: 0.0012 of 0.003"
+        ]
+    );
+    assert_eq!(
+        (
+            rows[0]["subject"].as_str(),
+            rows[0]["team"].as_str(),
+            rows[0]["actor"].as_str()
+        ),
+        (
+            Some("team/payments/month"),
+            Some("payments"),
+            Some("gateway")
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_budget_that_the_directory_has_no_more_is_let_go_and_remembered() {
+    let world = World::start(capped("0.0012")).await;
+    assert_eq!(
+        world
+            .message("hi")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    world.budgets_become(1).await;
+    let with = std::fs::read_to_string(world.home.path("directory.toml")).expect("it is there");
+    let (without, _) = with.split_once("[[team.budget]]").expect("a budget");
+    world.home.write("directory.toml", without);
+    let file = world.home.path("directory.toml");
+    let file = file.to_str().expect("UTF-8");
+    world.home.run(&["apply", "--prune", file]);
+    world.budgets_become(0).await;
+    let answer = world.message("hi").send().await.expect("an answer");
+    assert_eq!(answer.status(), 200, "nothing bounds it");
+    world.home.write("directory.toml", &with);
+    world.home.run(&["apply", file]);
+    let budgets = world.budgets_become(1).await;
+    assert_eq!(budgets[0]["spent"], "0.0003", "what it had spent is known");
+}
+
+#[tokio::test]
+async fn what_does_not_show_its_cost_is_refused_where_the_operator_wants_it_so() {
+    let world = World::start(Wish {
+        settings: "[budget]\nopaque = \"refuse\"\n".to_owned(),
+        ..capped("1.00")
+    })
+    .await;
+    let plain = json!({"model": "gpt-5.5", "max_output_tokens": 50, "input": "hi"});
+    let with = |key: &str, value: serde_json::Value| {
+        let mut body = plain.clone();
+        body[key] = value;
+        body
+    };
+    let image = json!([{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}]);
+    let file = json!([{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]);
+    for (body, word) in [
+        (
+            with("previous_response_id", json!("resp_1")),
+            "earlier response",
+        ),
+        (with("input", file), "a file"),
+        (
+            with("tools", json!([{"type": "web_search"}])),
+            "without a bound",
+        ),
+        (with("background", json!(true)), "background"),
+    ] {
+        let refused = world.post("/v1/responses").json(&body).send().await;
+        let refused = refused.expect("an answer");
+        assert_eq!(refused.status(), 400, "{body}");
+        let told: serde_json::Value = refused.json().await.expect("JSON");
+        assert_eq!(told["error"]["code"], "cost_opaque");
+        let message = told["error"]["message"].as_str().expect("text");
+        assert!(message.contains(word), "{message}");
+    }
+    assert!(world.provider.received().is_empty());
+    let bounded = with("tools", json!([{"type": "function", "name": "f"}]));
+    for body in [plain.clone(), bounded, with("input", image)] {
+        let served = world.post("/v1/responses").json(&body).send().await;
+        assert_eq!(served.expect("an answer").status(), 200, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_model_costs_the_configured_price_and_never_nothing() {
     let world = World::start(capped("1.00")).await;
     let body = json!({"model": "strange", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});

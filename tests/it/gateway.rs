@@ -26,6 +26,8 @@ pub struct Wish {
     pub settings: String,
     /// Added to `[limits]`.
     pub limits: String,
+    /// Added to both providers.
+    pub provider: String,
     /// Added to `[scan.actions]`.
     pub actions: String,
     /// The teams of directory.toml; the usual one when empty.
@@ -65,10 +67,12 @@ dir = "state"
 dialect = "anthropic"
 addresses = {addresses:?}
 credential = "env:PROVIDER_KEY"
+{provider}
 [provider.openai]
 dialect = "openai"
 addresses = {addresses:?}
 credential = "env:PROVIDER_KEY"
+{provider}
 [prices]
 file = "prices.toml"
 [scan]
@@ -80,6 +84,7 @@ known_value = "block"
 {more}
 "#,
             limits = wish.limits,
+            provider = wish.provider,
             rules = root.join(rules).display(),
             actions = wish.actions,
             more = wish.settings,
@@ -287,6 +292,34 @@ impl World {
         self.post("/v1/messages").json(&message(content))
     }
 
+    /// The metrics, once they contain this.
+    pub async fn metrics_with(&self, line: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let answer = self.gateway.admin("/metrics").await;
+            let metrics = answer.text().await.expect("text");
+            if metrics.contains(line) {
+                return metrics;
+            }
+            assert!(Instant::now() < until, "no {line} in: {metrics}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The budgets as the gateway shows them, once there are so many.
+    pub async fn budgets_become(&self, count: usize) -> Vec<serde_json::Value> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let answer = self.gateway.admin("/budgets").await;
+            let budgets: Vec<serde_json::Value> = answer.json().await.expect("JSON");
+            if budgets.len() == count {
+                return budgets;
+            }
+            assert!(Instant::now() < until, "{budgets:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The audit's rows, oldest first, once there are so many.
     pub async fn rows(&self, count: usize) -> Vec<serde_json::Value> {
         let until = Instant::now() + Duration::from_secs(10);
@@ -298,6 +331,15 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The audit's rows of this action, oldest first.
+    pub fn actions(&self, what: &str) -> Vec<serde_json::Value> {
+        let text = self.home.run(&["audit", "export", "--format", "ndjson"]);
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a row is JSON"))
+            .filter(|row: &serde_json::Value| row["action"] == what)
+            .collect()
     }
 
     pub fn rows_now(&self) -> Vec<serde_json::Value> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::gateway::{World, message};
+use crate::gateway::{Wish, World, message};
 use crate::provider::{Step, anthropic_events, chunk, respond, stream, stream_end, stream_head};
 
 fn streaming() -> serde_json::Value {
@@ -205,6 +205,60 @@ async fn a_client_that_leaves_mid_stream_is_charged_and_the_provider_let_go() {
         .await
         .expect("text");
     assert!(metrics.contains("tollgate_in_flight 0"));
+}
+
+/// A gateway whose provider keeps the whole reservation of a client that leaves.
+async fn keeping_the_reservation() -> World {
+    World::start(Wish {
+        provider: "on_disconnect = \"charge_reservation\"".to_owned(),
+        ..Wish::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_can_be_charged_its_reservation() {
+    let world = keeping_the_reservation().await;
+    world.provider.answers(|_| {
+        let events = anthropic_events(&["one two three four"], 100, 20);
+        let mut script = vec![stream_head()];
+        script.extend(events[..3].iter().map(|event| chunk(event.as_bytes())));
+        script.push(Step::Wait(Duration::from_mins(1)));
+        script
+    });
+    let answer = world.post("/v1/messages").json(&streaming()).send().await;
+    let mut body = answer.expect("an answer").bytes_stream();
+    let mut seen = 0;
+    while seen < 300 {
+        seen += body.next().await.expect("events").expect("bytes").len();
+    }
+    drop(body);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["code"], "client_gone");
+    assert_eq!(rows[0]["cost_usd"], rows[0]["reserved_usd"]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_the_final_count_is_charged_what_was_counted() {
+    let world = keeping_the_reservation().await;
+    world.provider.answers(|_| {
+        let events = anthropic_events(&["hi"], 100, 20);
+        let mut script = vec![stream_head()];
+        script.extend(events.iter().map(|event| chunk(event.as_bytes())));
+        // All is said, and the body does not end.
+        script.push(Step::Wait(Duration::from_mins(1)));
+        script
+    });
+    let answer = world.post("/v1/messages").json(&streaming()).send().await;
+    let mut body = answer.expect("an answer").bytes_stream();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\"message_stop\"}\n\n") {
+        seen.extend(body.next().await.expect("events").expect("bytes"));
+    }
+    drop(body);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["code"], "client_gone");
+    assert_eq!(rows[0]["cost_usd"], "0.0003");
 }
 
 #[tokio::test]

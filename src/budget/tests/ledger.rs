@@ -165,6 +165,37 @@ fn an_alerting_budget_never_refuses_and_reports_each_threshold_once() {
 }
 
 #[test]
+fn thresholds_follow_a_changed_list_and_none_is_told_twice() {
+    let ledger = Ledger::new(Balances::new());
+    let accounts = [ledger.account(&team("10.00"))];
+    let spend = |dollars: &str| {
+        let held = ledger.reserve(&accounts, usd(dollars), NOON).unwrap();
+        held.settle(usd(dollars));
+    };
+    let told = || -> Vec<_> {
+        let events = ledger.events().into_iter();
+        events.map(|event| event.kind).collect()
+    };
+    let at = |percent| EventKind::Threshold { percent };
+    spend("6.00");
+    assert_eq!(told(), [at(50)]);
+    let mut spec = team("10.00");
+    spec.alert_at = vec![20, 50, 70, 90];
+    ledger.account(&spec);
+    assert_eq!(told(), [at(20)], "reached before anybody asked for it");
+    spend("1.00");
+    assert_eq!(told(), [at(70)]);
+    spec.alert_at = vec![50, 80];
+    ledger.account(&spec);
+    spend("3.00");
+    assert_eq!(
+        told(),
+        [at(80)],
+        "90 is not asked for any more, 50 was told"
+    );
+}
+
+#[test]
 fn a_request_settles_in_the_period_that_it_was_reserved_in() {
     let ledger = Ledger::new(Balances::new());
     let accounts = [ledger.account(&user("1.00"))];
@@ -301,11 +332,11 @@ fn a_budget_that_is_removed_and_comes_back_remembers() {
     let held = ledger
         .reserve(&[Arc::clone(&account)], usd("4.00"), NOON)
         .unwrap();
-    ledger.retain(|_| false);
+    assert_eq!(ledger.retain(|_| false), 1);
     assert!(ledger.find(account.id()).is_some(), "in use");
     held.settle(usd("3.00"));
     drop(account);
-    ledger.retain(|_| false);
+    assert_eq!(ledger.retain(|_| false), 0);
     assert!(ledger.views(NOON).is_empty());
     assert_eq!(ledger.account(&team("10.00")).view(NOON).spent, usd("3.00"));
 }
