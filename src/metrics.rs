@@ -212,8 +212,13 @@ impl Metrics {
         }
     }
 
-    /// Notes how the fleet's leases stand, for the next exposition.
-    pub fn observe_fleet(&self, fleet: &FleetView, suspended: Usd) {
+    /// Notes how the fleet's leases stand, for the next exposition; `carried` is what the courier counted.
+    pub fn observe_fleet(
+        &self,
+        fleet: &FleetView,
+        suspended: Usd,
+        carried: &[(&'static str, u64)],
+    ) {
         for (kind, amount) in [
             ("leased", fleet.leased),
             ("spent", fleet.spent),
@@ -236,6 +241,9 @@ impl Metrics {
             ("silence_seconds", silence),
         ] {
             self.fleet.with_label_values(&[kind]).set(count(number));
+        }
+        for (kind, number) in carried {
+            self.fleet.with_label_values(&[*kind]).set(count(*number));
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What goes between this node and the fleet's store; absent on a node alone.
     pub traffic: Option<Arc<Traffic>>,
+    /// Set once a node of a fleet has its first leases; absent on a node alone.
+    pub is_leased: Option<Arc<AtomicBool>>,
     /// Set once the process drains: a load balancer takes the node out.
     pub draining: Arc<AtomicBool>,
 }
@@ -65,6 +67,10 @@ impl Admin {
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("draining");
         }
+        let leased = self.is_leased.as_ref();
+        if leased.is_some_and(|leased| !leased.load(Ordering::Relaxed)) {
+            reasons.push("the budgets' first leases have not come");
+        }
         if !snapshot.people.available {
             reasons.push("the directory cannot be read");
         }
@@ -94,9 +100,17 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     observe_audit(&admin.log, &admin.metrics);
     if let Some(traffic) = &admin.traffic {
         let fleet = admin.ledger.fleet_view(Moment::now());
+        let view = traffic.view();
+        let last_trip = u64::try_from(view.last_trip.as_micros()).unwrap_or(u64::MAX);
+        let carried = [
+            ("failed", view.failed),
+            ("unintelligible", view.unintelligible),
+            ("servers_changed", view.servers_changed),
+            ("last_trip_microseconds", last_trip),
+        ];
         admin
             .metrics
-            .observe_fleet(&fleet, traffic.view().suspended);
+            .observe_fleet(&fleet, view.suspended, &carried);
     }
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],

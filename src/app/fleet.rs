@@ -2,6 +2,7 @@
 //! requests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,7 +15,8 @@ use crate::config::{Durability, Redis, SecretRef, Settings};
 use crate::domain::{Moment, Usd};
 use crate::ledger_store::{self, Courier, Journal, Traffic};
 
-/// The longest that a start waits for its first leases: a store that has just started lends nothing for three seconds.
+/// The longest that a start waits for its first leases: a store that has just started lends nothing for three seconds. One
+/// that takes longer (a cluster: ten) is waited for by readiness alone.
 const START: Duration = Duration::from_secs(5);
 /// The longest that a stop gives leases back.
 const STOP: Duration = Duration::from_secs(3);
@@ -23,6 +25,8 @@ const STEP: Duration = Duration::from_millis(20);
 /// The running courier of a fleet's ledger.
 pub struct Fleet {
     pub traffic: Arc<Traffic>,
+    /// Turned on with the first leases, or once the store is known to be away; stays on.
+    pub is_leased: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -48,7 +52,7 @@ fn store(redis: &Redis) -> Result<ledger_store::Settings, StartError> {
     let password = redis.password.as_ref().map(SecretRef::resolve_here);
     Ok(ledger_store::Settings {
         url: redis.url.clone(),
-        user: None,
+        user: redis.user.clone(),
         password: password.transpose()?,
         prefix: redis.prefix.clone(),
         response_timeout: redis.timeout,
@@ -71,6 +75,19 @@ fn ask_for_leases(ledger: &Ledger) -> u64 {
     views.len() as u64
 }
 
+/// Waits until each budget has its first lease, or the store is known to be away: then budgets do what their
+/// `on_store_loss` says, and waiting would not help.
+async fn first_leases(ledger: &Ledger, traffic: &Traffic, budgets: u64) {
+    loop {
+        let view = ledger.fleet_view(Moment::now());
+        let leased = !view.away && view.fresh == 0 && view.round_trips >= budgets;
+        if leased || (view.away && traffic.view().failed > 0) {
+            return;
+        }
+        sleep(STEP).await;
+    }
+}
+
 impl Fleet {
     /// Starts the courier; all budgets must be in the ledger. Comes back once each has its first lease, or the store is
     /// away, or time is up: until then requests would be refused for want of a lease.
@@ -79,19 +96,17 @@ impl Fleet {
         let (ledger, traffic) = (courier.ledger(), courier.traffic());
         let budgets = ask_for_leases(&ledger);
         let task = tokio::spawn(courier.run(stopped, STOP));
-        let leased = async {
-            loop {
-                let view = ledger.fleet_view(Moment::now());
-                if view.away || (view.fresh == 0 && view.round_trips >= budgets) {
-                    return;
-                }
-                sleep(STEP).await;
-            }
-        };
-        // A store that is merely slow is no reason not to start: its budgets do what their setting says.
-        let _in_time = timeout(START, leased).await;
+        let is_leased = Arc::new(AtomicBool::new(false));
+        let (flag, carried) = (Arc::clone(&is_leased), Arc::clone(&traffic));
+        let mut first = tokio::spawn(async move {
+            first_leases(&ledger, &carried, budgets).await;
+            flag.store(true, Ordering::Relaxed);
+        });
+        // A store that is merely slow is no reason not to start: the node says that it is not ready.
+        let _in_time = timeout(START, &mut first).await;
         Self {
             traffic,
+            is_leased,
             stop,
             task,
         }

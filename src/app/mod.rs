@@ -222,6 +222,7 @@ impl App {
             log: shared.log.clone(),
             metrics: Arc::clone(&shared.metrics),
             traffic: fleet.as_ref().map(|fleet| Arc::clone(&fleet.traffic)),
+            is_leased: fleet.as_ref().map(|fleet| Arc::clone(&fleet.is_leased)),
             draining: Arc::clone(&draining),
         };
         let serving = async move {
@@ -356,6 +357,7 @@ fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
         metrics: Arc::clone(&shared.metrics),
         room: BodyRoom::new(settings.limits.buffered),
         key_pepper: shared.key.virtual_keys(),
+        session_pepper: shared.key.derive("sessions"),
     }
 }
 

@@ -9,7 +9,7 @@ use super::alerts::{Event, EventQueue};
 use super::balances::Balances;
 use super::lease::{Ask, Fleet, FleetOptions, FleetView, Reply, StoreNews};
 use super::reservation::Reservation;
-use super::sessions::Sessions;
+use super::sessions::{SessionTerms, Sessions};
 use super::spec::{BudgetId, BudgetSpec, SessionId};
 use super::terms::Amendment;
 use crate::domain::{KeyId, Moment, Usd};
@@ -125,16 +125,21 @@ impl Ledger {
         Reservation::take(accounts, this_thread(), amount, now)
     }
 
-    /// The account of one session of a key. The number of sessions is bounded; those beyond it share an account per key.
+    /// The account of one session of a key; of all that is told no session (`None`), one a day. The number of sessions is
+    /// bounded; those beyond it share an account per key.
     pub fn session(
         &self,
         key: &KeyId,
-        session: SessionId,
-        limit: Usd,
+        session: Option<SessionId>,
+        terms: SessionTerms,
         now: Moment,
     ) -> Arc<Account> {
-        self.sessions
-            .account(key, session, limit, now, &self.shared)
+        match session {
+            Some(session) => self
+                .sessions
+                .account(key, session, terms, now, &self.shared),
+            None => self.sessions.unnamed(key, terms, &self.shared),
+        }
     }
 
     /// How many sessions have an account of their own.

@@ -26,6 +26,7 @@ pub use lease::{
 };
 pub use ledger::{Adjustment, AmendError, Ledger};
 pub use reservation::{Reservation, Settled};
+pub use sessions::SessionTerms;
 pub use spec::{
     AtCap, BudgetId, BudgetSpec, Grace, OnStoreLoss, Scope, SessionId, read_on_store_loss,
 };

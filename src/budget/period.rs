@@ -361,6 +361,7 @@ impl Period {
             hard: terms.at_cap == AtCap::Block,
             on_store_loss: terms.on_store_loss,
             alert_at: &terms.alert_at,
+            passing: terms.passing,
         })
     }
 

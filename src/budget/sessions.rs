@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::account::{Account, Shared};
 use super::balances::Balances;
-use super::spec::{BudgetId, BudgetSpec, Scope, SessionId};
+use super::spec::{BudgetId, BudgetSpec, OnStoreLoss, Scope, SessionId};
 use super::window::{Window, Zone};
 use crate::domain::{KeyId, Moment, Usd};
 
@@ -21,15 +21,31 @@ const SILENT: Duration = Duration::from_hours(7 * 24);
 /// How often a full shard is searched for silent sessions.
 const SEARCH_EVERY: Duration = Duration::from_mins(1);
 
-/// The account of all sessions of a key that found no room.
-const OVERFLOW: SessionId = SessionId([0; 16]);
+/// Stands for all sessions of a key that found no room, and for what is told no session.
+const NOBODY: SessionId = SessionId([0; 16]);
 
-impl BudgetSpec {
-    /// The budget of one session of a key: a hard cap in each calendar month, UTC.
-    #[must_use]
-    pub fn session(key: KeyId, session: SessionId, limit: Usd) -> Self {
-        let scope = Scope::Session { key, session };
-        Self::new(scope, Window::Month, Zone::utc(), limit)
+/// What one session may spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTerms {
+    pub limit: Usd,
+    pub on_store_loss: OnStoreLoss,
+}
+
+impl SessionTerms {
+    /// The budget of one session of a key: a hard cap in each such window, UTC. Nobody is told of thresholds: there are
+    /// many sessions, and who works in one reads the refusal.
+    fn spec(self, key: &KeyId, session: SessionId, window: Window) -> BudgetSpec {
+        let key = key.clone();
+        BudgetSpec {
+            alert_at: Vec::new(),
+            on_store_loss: self.on_store_loss,
+            ..BudgetSpec::new(
+                Scope::Session { key, session },
+                window,
+                Zone::utc(),
+                self.limit,
+            )
+        }
     }
 }
 
@@ -45,6 +61,7 @@ pub(super) struct Sessions {
 struct Shard {
     known: HashMap<SessionId, Known>,
     overflow: HashMap<KeyId, Arc<Account>>,
+    unnamed: HashMap<KeyId, Arc<Account>>,
     searched_at: Moment,
 }
 
@@ -67,18 +84,18 @@ impl Sessions {
         &self,
         key: &KeyId,
         session: SessionId,
-        limit: Usd,
+        terms: SessionTerms,
         now: Moment,
         ledger: &Arc<Shared>,
     ) -> Arc<Account> {
         let mut shard = self.shard(session);
         if let Some(known) = shard.known.get_mut(&session) {
             known.used_at = now;
-            return at_limit(&known.account, limit);
+            return under(&known.account, terms);
         }
         shard.make_room(self.bound, now, ledger);
         if shard.known.len() < self.bound {
-            let account = open(key, session, limit, ledger);
+            let account = open(&terms.spec(key, session, Window::Month), ledger);
             let known = Known {
                 account: Arc::clone(&account),
                 used_at: now,
@@ -89,8 +106,18 @@ impl Sessions {
         let account = shard
             .overflow
             .entry(key.clone())
-            .or_insert_with(|| open(key, OVERFLOW, limit, ledger));
-        at_limit(account, limit)
+            .or_insert_with(|| open(&terms.spec(key, NOBODY, Window::Month), ledger));
+        under(account, terms)
+    }
+
+    /// The account of what is told no session: one for each key, anew each day.
+    pub fn unnamed(&self, key: &KeyId, terms: SessionTerms, ledger: &Arc<Shared>) -> Arc<Account> {
+        let mut shard = self.shard(NOBODY);
+        let account = shard
+            .unnamed
+            .entry(key.clone())
+            .or_insert_with(|| open(&terms.spec(key, NOBODY, Window::Day), ledger));
+        under(account, terms)
     }
 
     pub fn find(&self, id: &BudgetId) -> Option<Arc<Account>> {
@@ -101,7 +128,8 @@ impl Sessions {
         self.shards.iter().flat_map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let known = shard.known.values().map(|known| &known.account);
-            let accounts: Vec<_> = known.chain(shard.overflow.values()).cloned().collect();
+            let others = shard.overflow.values().chain(shard.unnamed.values());
+            let accounts: Vec<_> = known.chain(others).cloned().collect();
             accounts
         })
     }
@@ -144,16 +172,17 @@ impl Shard {
     }
 }
 
-fn open(key: &KeyId, session: SessionId, limit: Usd, shared: &Arc<Shared>) -> Arc<Account> {
-    let spec = BudgetSpec::session(key.clone(), session, limit);
-    Arc::new(Account::new(&spec, Arc::clone(shared)))
+fn open(spec: &BudgetSpec, shared: &Arc<Shared>) -> Arc<Account> {
+    Arc::new(Account::new(spec, Arc::clone(shared)))
 }
 
-fn at_limit(account: &Arc<Account>, limit: Usd) -> Arc<Account> {
+/// The account, held to these terms.
+fn under(account: &Arc<Account>, terms: SessionTerms) -> Arc<Account> {
     let spec = account.spec();
-    if spec.limit != limit {
+    if spec.limit != terms.limit || spec.on_store_loss != terms.on_store_loss {
         account.follow(&BudgetSpec {
-            limit,
+            limit: terms.limit,
+            on_store_loss: terms.on_store_loss,
             ..BudgetSpec::clone(&spec)
         });
     }

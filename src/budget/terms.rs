@@ -1,7 +1,7 @@
 //! What a budget is held to in one period: its limit, what an operator changed, and what happens at the cap.
 
 use super::alerts::Thresholds;
-use super::spec::{AtCap, BudgetSpec, OnStoreLoss};
+use super::spec::{AtCap, BudgetSpec, OnStoreLoss, Scope};
 use crate::domain::{Moment, Usd};
 
 /// What an operator changed for one period: totals, so that saying them twice changes nothing.
@@ -37,6 +37,8 @@ pub(super) struct Terms {
     pub version: u64,
     /// Whether the cap changed without a version of its own, and so takes the time as one.
     pub unversioned: bool,
+    /// Whether it is a session's.
+    pub passing: bool,
     /// Whether the budget is no more, and only returns what it was lent.
     pub retired: bool,
     /// Reported by this node itself; in a fleet the store chooses who reports.
@@ -56,6 +58,7 @@ impl Terms {
             amendment: Amendment::default(),
             version: spec.revision,
             unversioned: spec.revision == 0,
+            passing: matches!(spec.scope, Scope::Session { .. }),
             retired: false,
             thresholds,
         }

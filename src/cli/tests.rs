@@ -114,10 +114,10 @@ fn check_warns_of_what_this_version_does_not_act_on() {
     let dir = folder();
     let text = format!("{PROVIDER}ca = \"tollgate.toml\"\n");
     fs::write(dir.path().join("tollgate.toml"), text).unwrap();
-    let team = "organisation = \"a\"\n[[team]]\nname = \"t\"\nsession_limit = \"1\"\n";
+    let team = "organisation = \"a\"\n[[team]]\nname = \"t\"\ndefault_model = \"m\"\n";
     fs::write(dir.path().join("directory.toml"), team).unwrap();
     let out = done(&dir, "check");
-    for key in ["[provider.p] ca", "team t: session_limit"] {
+    for key in ["[provider.p] ca", "team t: default_model"] {
         assert!(
             out.lines()
                 .any(|line| line.contains(key) && line.contains("is not acted on by this version")),

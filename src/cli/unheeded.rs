@@ -42,7 +42,6 @@ fn of_team(team: &Team) -> Vec<String> {
     let whole = [
         (policy.default_model.is_some(), "default_model"),
         (!policy.fallback_models.is_empty(), "fallback_models"),
-        (policy.session_limit.is_some(), "session_limit"),
     ];
     let set = whole.iter().filter(|(is_set, _)| *is_set);
     set.map(|(_, key)| format!("team {}: {key}", team.name))

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::{
-    Family, Limits, Listen, Models, OnUndecodable, Prices, Redis, Scan, Settings, State, Tls,
+    Family, Limits, Listen, Models, OnUndecodable, Prices, Scan, Settings, State, Tls,
 };
-use super::{SecretRef, audit, budget, provider, refusal};
+use super::{SecretRef, audit, budget, fleet, provider, refusal};
 use crate::document::{Table, Value};
 use crate::policy::{Action, Actions, Aliases, read_actions};
 
@@ -30,7 +30,7 @@ pub(super) fn settings(top: &mut Table<'_>, base: &Path) -> Settings {
         budget: top.section("budget", budget::budget),
         prices: top.section("prices", |t| prices(t, base)),
         models: top.section("models", models),
-        redis: top.section_if("redis", |t| redis(t, base)),
+        redis: top.section_if("redis", |t| fleet::redis(t, base)),
         audit: top.section("audit", |t| audit::audit(t, base)),
         refusal: top.section("refusal", refusal::statuses),
     }
@@ -140,36 +140,5 @@ fn models(t: &mut Table<'_>) -> Models {
     });
     Models {
         aliases: Aliases::new(aliases),
-    }
-}
-
-fn redis(t: &mut Table<'_>, base: &Path) -> Redis {
-    let url = |text: &str| {
-        let after = text
-            .strip_prefix("redis://")
-            .or_else(|| text.strip_prefix("rediss://"));
-        match after {
-            Some(rest)
-                if rest
-                    .split('/')
-                    .next()
-                    .is_some_and(|authority| authority.contains('@')) =>
-            {
-                Err("must not hold a user or password; name the password as `password`".to_owned())
-            }
-            Some(rest) if !rest.is_empty() => Ok(text.to_owned()),
-            _ => Err(
-                "is not an address of Redis; write \"redis://host:6379\" or \"rediss://host:6379\""
-                    .to_owned(),
-            ),
-        }
-    };
-    Redis {
-        url: t.required("url", String::new(), |v| v.parsed(url)),
-        password: t.get("password").and_then(|v| secret(&v, base)),
-        prefix: t.or("prefix", "tollgate".to_owned(), |v| {
-            v.text().map(str::to_owned)
-        }),
-        timeout: t.or("timeout", Duration::from_secs(2), |v| v.duration(TIMEOUTS)),
     }
 }

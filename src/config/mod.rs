@@ -8,6 +8,7 @@ mod address;
 mod audit;
 mod budget;
 mod file;
+mod fleet;
 mod provider;
 mod refusal;
 mod secret_ref;

@@ -186,8 +186,9 @@ pub struct Models {
 /// `[redis]`
 #[derive(Clone, Debug)]
 pub struct Redis {
-    /// `redis://` or `rediss://`, without a password.
+    /// `redis://`, `redis+cluster://`, `redis+sentinel://`, or `rediss` with TLS; without user and password.
     pub url: String,
+    pub user: Option<String>,
     pub password: Option<SecretRef>,
     /// Before every key.
     pub prefix: String,

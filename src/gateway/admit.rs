@@ -8,6 +8,7 @@ use pingora::proxy::Session;
 
 use super::ctx::{Ctx, Passage};
 use super::refusal::Refusal;
+use super::session::{Bounds, with_session};
 use super::upstream::Upstream;
 use super::{Gateway, hold, prepare};
 use crate::audit::Begin;
@@ -177,11 +178,22 @@ fn identify(gateway: &Gateway, session: &Session, ctx: &mut Ctx) -> Result<Stand
         .gates
         .get(&caller.key)
         .ok_or(Refusal::Key(KeyError::Unknown))?;
+    let accounts = match team.policy.session_limit {
+        None => Arc::clone(accounts),
+        Some(limit) => {
+            let bounds = Bounds {
+                key: &caller.key,
+                limit,
+                on_store_loss: snapshot.settings.budget.on_store_loss,
+            };
+            with_session(gateway, headers, &bounds, accounts, ctx.row.at)
+        }
+    };
     Ok(Standing {
         gate: Arc::clone(gate),
         caller: Arc::clone(caller),
         team: Arc::clone(team),
-        accounts: Arc::clone(accounts),
+        accounts,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod relay;
 pub mod respond;
 pub mod restore;
+mod session;
 pub mod upstream;
 pub mod verdict;
 
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub room: body::BodyRoom,
     /// The key under which virtual keys are hashed.
     pub key_pepper: Secret<[u8; 32]>,
+    /// The key under which names of sessions are digested.
+    pub session_pepper: Secret<[u8; 32]>,
 }
 
 #[async_trait]

@@ -5,9 +5,11 @@
 
 mod key;
 mod roster;
+mod session;
 
 pub use key::{KeyHash, NewKey, PresentedKey, generate, parse, present};
 pub use roster::{Entry, Roster};
+pub use session::session_digest;
 
 /// Why a presented key names no caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

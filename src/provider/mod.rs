@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod json;
 pub mod meter;
+pub mod output_bound;
 pub mod refusal;
 pub mod route;
 pub mod slots;
@@ -14,6 +15,7 @@ pub mod usage_chunk;
 
 pub use ask::{Ask, AskError, OtherModel, read_ask};
 pub use meter::{Meter, MeterInput, Metered};
+pub use output_bound::OutputBound;
 pub use refusal::{RefusalKind, refusal_body};
 pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};
 pub use usage_chunk::{UsageStripper, splice_include_usage};

@@ -208,6 +208,58 @@ async fn spend_survives_a_kill_and_a_request_in_flight_is_charged_its_reservatio
 }
 
 #[tokio::test]
+async fn each_agent_session_has_its_limit_and_its_name_is_kept_nowhere() {
+    let mut world = World::start(Wish {
+        teams: format!("{USUAL_TEAM}session_limit = \"0.0012\"\n"),
+        ..Wish::default()
+    })
+    .await;
+    let ask = |world: &World, header: Option<(&str, &str)>| {
+        let request = world.message("hi");
+        let request = match header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
+        async move {
+            let answer = request.send().await.expect("an answer");
+            (answer.status().as_u16(), answer.text().await.expect("text"))
+        }
+    };
+    let sessions = [
+        Some(("x-claude-code-session-id", "name-of-a-session-1")),
+        Some(("session-id", "name-of-a-session-2")),
+        Some(("x-session-id", "name-of-a-session-3")),
+        None,
+    ];
+    for session in sessions {
+        assert_eq!(ask(&world, session).await.0, 200, "{session:?}");
+        let (status, text) = ask(&world, session).await;
+        assert_eq!(status, 402, "{session:?}");
+        assert!(text.contains("budget session/key_"), "{text}");
+    }
+    world.metrics_with("tollgate_budget_sessions 3").await;
+    world.gateway.kill();
+    let seen = world.gateway.log();
+    world.gateway = world.home.serve();
+    for session in sessions {
+        assert_eq!(
+            ask(&world, session).await.0,
+            402,
+            "after a kill: {session:?}"
+        );
+    }
+    assert_eq!(
+        world.budgets_become(0).await.len(),
+        0,
+        "sessions are not listed"
+    );
+    let export = world.home.run(&["audit", "export", "--format", "ndjson"]);
+    for text in [seen, export] {
+        assert!(!text.contains("name-of-a-session"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_threshold_is_told_once_in_log_metric_and_audit() {
     let teams = format!(
         "{USUAL_TEAM}[[team.budget]]\nwindow = \"month\"\nlimit = \"0.003\"\nalert_at = [10, 40]\n"

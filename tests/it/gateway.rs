@@ -17,6 +17,8 @@ pub const PRICES: &str = include_str!("prices.toml");
 /// A directory of its own with the configuration, not yet running.
 pub struct Home {
     pub dir: tempfile::TempDir,
+    /// More of the environment of every command.
+    pub env: Vec<(String, String)>,
 }
 
 /// What a test wants to be different.
@@ -44,6 +46,7 @@ impl Home {
     pub fn new(provider: &Provider, wish: &Wish) -> Self {
         let home = Self {
             dir: tempfile::tempdir().expect("a temporary directory"),
+            env: Vec::new(),
         };
         let mut addresses = wish.addresses.clone();
         addresses.push(provider.url());
@@ -146,6 +149,7 @@ known_value = "block"
             .current_dir(self.dir.path())
             .env("TOLLGATE_CONFIG", self.path("tollgate.toml"))
             .env("PROVIDER_KEY", PROVIDER_KEY)
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null());
         command
     }

@@ -17,6 +17,7 @@ mod lifecycle;
 mod provider;
 mod raw;
 mod redact;
+mod redis;
 mod routes;
 mod sdk;
 mod secrets;

@@ -46,6 +46,8 @@ pub(super) struct Terms<'a> {
     pub hard: bool,
     pub on_store_loss: OnStoreLoss,
     pub alert_at: &'a [u8],
+    /// Whether there are many of its kind that soon rest for good, as sessions do: nothing lies ready for one that rests.
+    pub passing: bool,
 }
 
 impl Terms<'_> {
@@ -180,7 +182,8 @@ impl Lease {
         } else {
             Purpose::Beat
         };
-        if !self.is_due(spent, want, purpose, world) {
+        let shows = !terms.passing || self.granted.minus(self.returned) > spent;
+        if !self.is_due(spent, want, purpose, shows, world) {
             return None;
         }
         Some(self.message(standing, spent, want, purpose, terms, world))
@@ -323,7 +326,7 @@ impl Lease {
         }
         let cap = terms.cap.nanos();
         let short = self.fleet_short || self.last == Some(Status::Exhausted);
-        let floor = if short {
+        let floor = if short || terms.passing {
             0
         } else {
             cap / (16 * u64::from(world.nodes.max(1)))
@@ -363,7 +366,15 @@ impl Lease {
         Micros::ceil(Usd::from_nanos(target.saturating_sub(standing.free)))
     }
 
-    fn is_due(&self, spent: Micros, want: Micros, purpose: Purpose, world: &World) -> bool {
+    /// `shows`: whether it is worth a message that this lease lives.
+    fn is_due(
+        &self,
+        spent: Micros,
+        want: Micros,
+        purpose: Purpose,
+        shows: bool,
+        world: &World,
+    ) -> bool {
         let options = world.options;
         let since = self.since_ask(world);
         let pause = if self.is_refused() {
@@ -378,7 +389,7 @@ impl Lease {
             || purpose == Purpose::Close
             || (want > Micros::ZERO && since >= pause)
             || (news && since >= options.report_every)
-            || since >= options.keep_alive
+            || (shows && since >= options.keep_alive)
     }
 
     fn message(

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::{NOON, team, usd};
 use crate::budget::{
     Account, Answer, Ask, AtCap, Balances, Boot, BudgetSpec, Cause, EventKind, FleetOptions, Grace,
-    Ledger, Micros, OnStoreLoss, Purpose, Reply, Reservation, Status, StoreNews,
+    Ledger, Micros, OnStoreLoss, Purpose, Reply, Reservation, SessionId, SessionTerms, Status,
+    StoreNews,
 };
-use crate::domain::{Moment, Usd};
+use crate::domain::{KeyId, Moment, Usd};
 
 struct Node {
     ledger: Ledger,
@@ -356,4 +357,44 @@ fn a_changed_cap_is_told_under_a_newer_version() {
     let ask = node.ask().unwrap();
     assert_eq!(ask.cap, micros("20.00"));
     assert!(ask.cap_version > first.cap_version);
+}
+
+#[test]
+fn a_session_that_rests_holds_nothing_and_says_nothing() {
+    let mut node = Node::new();
+    let terms = SessionTerms {
+        limit: usd("5.00"),
+        on_store_loss: OnStoreLoss::Deny,
+    };
+    let key = KeyId::new("key_0123456789ab");
+    let name = Some(SessionId([1; 16]));
+    let account = [node.ledger.session(&key, name, terms, node.now)];
+    assert!(
+        node.ledger
+            .reserve(&account, usd("1.00"), node.now)
+            .is_err()
+    );
+    let mut spent = false;
+    let mut last_word = 0;
+    for second in 0..120 {
+        for ask in node.ledger.asks(node.now) {
+            let granted = ask.granted.plus(ask.want);
+            let mut answer = lent("0.00");
+            (answer.granted, answer.returned, answer.spent) = (granted, ask.returned, ask.spent);
+            node.answer(&ask, answer);
+            if ask.budget == *account[0].id() {
+                last_word = second;
+            }
+        }
+        if !spent {
+            let held = node.ledger.reserve(&account, usd("1.00"), node.now);
+            held.unwrap().settle(usd("0.40"));
+            spent = true;
+        }
+        node.pass(1);
+    }
+    // Idle after thirty seconds; what it held at once is forgotten within as many looks again.
+    assert!((30..90).contains(&last_word), "{last_word}");
+    assert_eq!(node.ledger.room(&account, node.now), Some(Usd::ZERO));
+    assert!(node.ask().is_some(), "the team's lease shows itself");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{NOON, usd};
-use crate::budget::{Balances, BudgetId, Ledger, SessionId};
+use crate::budget::{Balances, BudgetId, Ledger, OnStoreLoss, SessionId, SessionTerms};
 use crate::domain::{KeyId, Moment, Usd};
 
 fn key() -> KeyId {
@@ -16,8 +16,15 @@ fn session(number: u32) -> SessionId {
     SessionId(bytes)
 }
 
+fn terms(limit: &str) -> SessionTerms {
+    SessionTerms {
+        limit: usd(limit),
+        on_store_loss: OnStoreLoss::Deny,
+    }
+}
+
 fn spend(ledger: &Ledger, number: u32, amount: Usd, now: Moment) -> bool {
-    let account = ledger.session(&key(), session(number), usd("1.00"), now);
+    let account = ledger.session(&key(), Some(session(number)), terms("1.00"), now);
     let held = ledger.reserve(&[account], amount, now);
     held.map(|held| held.settle(amount)).is_ok()
 }
@@ -32,6 +39,31 @@ fn each_session_of_a_key_has_its_own_cap() {
     assert_eq!(ledger.find(&id).unwrap().view(NOON).spent, usd("0.75"));
     let again = Ledger::new(ledger.balances());
     assert!(!spend(&again, 1, usd("0.75"), NOON));
+}
+
+#[test]
+fn what_is_told_no_session_has_one_cap_a_day_for_each_key() {
+    let ledger = Ledger::new(Balances::new());
+    let spend = |key: &str, now| {
+        let account = ledger.session(&KeyId::new(key), None, terms("1.00"), now);
+        let held = ledger.reserve(&[account], usd("0.75"), now);
+        held.map(|held| held.settle(usd("0.75"))).is_ok()
+    };
+    assert!(spend("key_a", NOON));
+    assert!(!spend("key_a", NOON));
+    assert!(spend("key_b", NOON));
+    assert!(spend("key_a", NOON.plus(Duration::from_hours(24))));
+    assert_eq!(ledger.sessions(), 0, "they take no session's place");
+    assert_eq!(ledger.views(NOON).len(), 2);
+    assert!(ledger.standing_views(NOON).is_empty());
+}
+
+#[test]
+fn a_changed_limit_of_sessions_counts_at_once() {
+    let ledger = Ledger::new(Balances::new());
+    assert!(spend(&ledger, 1, usd("1.00"), NOON));
+    let account = ledger.session(&key(), Some(session(1)), terms("3.00"), NOON);
+    assert_eq!(account.view(NOON).left, usd("2.00"));
 }
 
 #[test]
@@ -68,12 +100,12 @@ fn a_session_that_was_silent_for_long_makes_room_and_finds_its_spending_again() 
 #[test]
 fn a_session_in_flight_is_not_forgotten() {
     let ledger = Ledger::new(Balances::new());
-    let account = ledger.session(&key(), session(1), usd("1.00"), NOON);
+    let account = ledger.session(&key(), Some(session(1)), terms("1.00"), NOON);
     let held = ledger.reserve(&[account], usd("1.00"), NOON).unwrap();
     let later = NOON.plus(Duration::from_hours(8 * 24));
     for n in 2..20_000 {
-        ledger.session(&key(), session(n), usd("1.00"), NOON);
-        ledger.session(&key(), session(n), usd("1.00"), later);
+        ledger.session(&key(), Some(session(n)), terms("1.00"), NOON);
+        ledger.session(&key(), Some(session(n)), terms("1.00"), later);
     }
     held.settle(usd("1.00"));
     assert!(!spend(&ledger, 1, usd("0.01"), later));
