@@ -220,26 +220,13 @@ impl Scanner {
 
     /// Makes the first text of the body.
     fn read(&self, workspace: &mut Workspace, format: Format, body: &[u8]) -> Option<Undecodable> {
-        let Workspace {
-            texts,
-            blocks,
-            marks,
-            ..
-        } = workspace;
+        let Workspace { texts, blocks, .. } = workspace;
         blocks.clear();
-        marks.clear();
         texts.resize_with(self.limits.nesting + 1, Text::default);
         let first = texts.first_mut()?;
         first.clear();
         first.bytes.reserve(body.len() + 64);
-        body::append(
-            format,
-            body,
-            self.limits.depth,
-            &mut first.bytes,
-            blocks,
-            marks,
-        )
+        body::append(format, body, self.limits.depth, &mut first.bytes, blocks)
     }
 
     /// Matches the first text, makes the next of its coded pieces, and so on until nothing is coded any more.
@@ -288,10 +275,8 @@ impl Scanner {
         };
         if level == 0 {
             pieces::joined(text, &blocks.joins, pieces);
-        } else {
-            marks.clear();
-            marks.read(text);
         }
+        marks.read(text);
         marks.pieces(text, pieces);
         self.digits.base64(text, marks, pieces);
         for (coding, _) in CODED {

@@ -3,7 +3,6 @@
 use super::blocks::Blocks;
 use super::events::{Events, LEAF_END, Role};
 use super::leaves::Leaves;
-use super::pieces::Marks;
 use super::{form, json};
 use crate::scan::finding::{Layer, Undecodable};
 
@@ -105,21 +104,14 @@ pub fn append(
     depth: usize,
     text: &mut Vec<u8>,
     blocks: &mut Blocks,
-    marks: &mut Marks,
 ) -> Option<Undecodable> {
     if format == Format::Text {
         text.extend_from_slice(body);
         text.extend_from_slice(LEAF_END);
-        marks.read(text);
         return None;
     }
-    let mut leaves = Leaves::new(body, text, blocks, marks);
+    let mut leaves = Leaves::new(body, text, blocks);
     let stopped = read(format, body, depth, &mut leaves);
     leaves.finish();
-    if stopped.is_some() || format == Format::Form {
-        // Only the strings of JSON are marked on the way.
-        marks.clear();
-        marks.read(text);
-    }
     stopped
 }

@@ -36,29 +36,34 @@ impl Escape {
 pub fn json(text: &[u8], at: usize) -> Option<Escape> {
     match text.get(at + 1)? {
         b'u' => unicode(text, at),
-        letter => Some(Escape::byte(short(*letter)?, 2)),
+        letter => match short(*letter) {
+            0 => None,
+            byte => Some(Escape::byte(byte, 2)),
+        },
     }
 }
 
 /// Whether a backslash before this may be an escape, as far as one byte tells.
 pub const fn is_letter(byte: u8) -> bool {
-    short(byte).is_some() || matches!(byte, b'u' | b'x' | b'\'' | b'`')
+    short(byte) != 0 || matches!(byte, b'u' | b'x' | b'\'' | b'`')
 }
 
-/// What a backslash and this letter stand for in JSON.
+/// What a backslash and this letter stand for in JSON; 0 if they stand for nothing or for what more letters tell.
 #[inline]
-pub const fn short(letter: u8) -> Option<u8> {
-    Some(match letter {
-        b'n' => b'\n',
-        b'"' => b'"',
-        b'\\' => b'\\',
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'/' => b'/',
-        b'b' => 8,
-        b'f' => 12,
-        _ => return None,
-    })
+pub const fn short(letter: u8) -> u8 {
+    const TABLE: [u8; 256] = {
+        let mut table = [0; 256];
+        table[b'n' as usize] = b'\n';
+        table[b'"' as usize] = b'"';
+        table[b'\\' as usize] = b'\\';
+        table[b't' as usize] = b'\t';
+        table[b'r' as usize] = b'\r';
+        table[b'/' as usize] = b'/';
+        table[b'b' as usize] = 8;
+        table[b'f' as usize] = 12;
+        table
+    };
+    TABLE[letter as usize]
 }
 
 /// `\uXXXX`, or a pair of them that makes one character.

@@ -40,23 +40,11 @@ pub trait Events {
     /// These bytes stand for `text`.
     fn stands_for(&mut self, text: &[u8], at: Range<usize>);
     /// Reads the JSON string whose first byte is at `at`: the place of its closing quote, or where it stops being one.
-    fn string(&mut self, source: &[u8], mut at: usize) -> Result<usize, usize> {
-        loop {
-            let rest = source.get(at..).unwrap_or_default();
-            let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            if length > 0 {
-                self.plain(at..at + length);
-            }
-            at += length;
-            if source.get(at) == Some(&b'"') {
-                return Ok(at);
-            }
-            let Some(one) = escape::json(source, at) else {
-                return Err(at);
-            };
-            self.stands_for(one.text(), at..at + one.taken);
-            at += one.taken;
-        }
+    fn string(&mut self, source: &[u8], at: usize) -> Result<usize, usize>
+    where
+        Self: Sized,
+    {
+        string(source, at, self)
     }
     /// A leaf begins with the byte at `at`.
     fn start(&mut self, _role: Role, _at: usize) {}
@@ -67,6 +55,26 @@ pub trait Events {
     fn close(&mut self) {}
     /// The next element or member of the innermost container follows.
     fn comma(&mut self) {}
+}
+
+/// Reads a JSON string as [`Events::string`] must, telling of every piece.
+pub fn string<E: Events>(source: &[u8], mut at: usize, events: &mut E) -> Result<usize, usize> {
+    loop {
+        let rest = source.get(at..).unwrap_or_default();
+        let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        if length > 0 {
+            events.plain(at..at + length);
+        }
+        at += length;
+        if source.get(at) == Some(&b'"') {
+            return Ok(at);
+        }
+        let Some(one) = escape::json(source, at) else {
+            return Err(at);
+        };
+        events.stands_for(one.text(), at..at + one.taken);
+        at += one.taken;
+    }
 }
 
 /// Builds the text.

@@ -1,37 +1,33 @@
 //! Builds the first text from the strings of a JSON body. Most of a scan's own time goes here: source code has an escape
-//! every twenty bytes, and each costs a branch that nobody can predict. So a string is searched, copied and looked through
-//! for base64 eight bytes at a time in one loop whose counters stay in registers.
+//! every twenty bytes, and each that is searched for by itself costs a branch that nobody can predict. So the quotes and
+//! backslashes of 64 bytes are found at once, and what lies between them is copied in strides of a fixed length.
 
 use std::ops::Range;
 
 use super::blocks::Blocks;
 use super::escape;
-use super::events::{Events, Role};
-use super::pieces::Marks;
+use super::events::{self, Events, Role};
+use super::lanes::{BLOCK, Lanes};
 
-/// Bytes of room that a text has at least: what ends its leaves, and a word that is not wholly used.
-const ROOM: usize = 64;
+/// Bytes of room that a text has at least: what ends its leaves, and a stride that is not wholly used.
+const ROOM: usize = 2 * BLOCK;
+/// Bytes copied at once: more than most strings have from one escape to the next.
+const STRIDE: usize = 32;
 
 /// The text being built.
 pub struct Leaves<'a> {
     source: &'a [u8],
-    /// Longer than the text, so that words can be written at its end.
+    /// Longer than the text, so that strides can be written at its end.
     text: &'a mut Vec<u8>,
     /// Bytes of `text` that are text.
     length: usize,
     blocks: &'a mut Blocks,
-    marks: &'a mut Marks,
     /// Where the current leaf starts in the text.
     start: usize,
 }
 
 impl<'a> Leaves<'a> {
-    pub fn new(
-        source: &'a [u8],
-        text: &'a mut Vec<u8>,
-        blocks: &'a mut Blocks,
-        marks: &'a mut Marks,
-    ) -> Self {
+    pub fn new(source: &'a [u8], text: &'a mut Vec<u8>, blocks: &'a mut Blocks) -> Self {
         text.clear();
         text.resize(source.len() + ROOM, 0);
         Self {
@@ -39,7 +35,6 @@ impl<'a> Leaves<'a> {
             text,
             length: 0,
             blocks,
-            marks,
             start: 0,
         }
     }
@@ -67,15 +62,71 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    fn mark(&mut self, byte: u8) {
-        match byte {
-            b'\n' => self
-                .marks
-                .line_break(self.text.get(..self.length).unwrap_or_default()),
-            b'\\' => self.marks.escape(self.length),
-            _ => {}
+    /// Copies the first `length` bytes, at most 64, of more.
+    #[inline]
+    fn copy(&mut self, more: &[u8], length: usize) {
+        for stride in 0..BLOCK / STRIDE {
+            let done = stride * STRIDE;
+            if stride > 0 && done >= length {
+                break;
+            }
+            let from = more.get(done..).and_then(<[u8]>::first_chunk::<STRIDE>);
+            let to = self.text.get_mut(self.length + done..);
+            let to = to.and_then(<[u8]>::first_chunk_mut::<STRIDE>);
+            if let (Some(from), Some(to)) = (from, to) {
+                *to = *from;
+            }
         }
+        self.length += length;
     }
+
+    /// Reads as much of a string as the first block of this window has, and what an escape at its end takes of the
+    /// second: how many bytes those are, and whether the string ends or cannot go on there.
+    #[inline]
+    fn block(&mut self, window: &[u8; 2 * BLOCK], block: &[u8; BLOCK]) -> (usize, Option<Stop>) {
+        let mut special = Lanes::of(block).either(b'"', b'\\');
+        let mut at = 0;
+        while special != 0 {
+            let next = special.trailing_zeros() as usize;
+            self.copy(window.get(at..).unwrap_or_default(), next - at);
+            let taken = match window.get(next..) {
+                Some([b'\\', letter, ..]) if let byte @ 1.. = escape::short(*letter) => {
+                    if let Some(place) = self.text.get_mut(self.length) {
+                        *place = byte;
+                    }
+                    self.length += 1;
+                    2
+                }
+                Some([b'\\', ..]) => match escape::json(window, next) {
+                    Some(one) => {
+                        self.put(one.text());
+                        one.taken
+                    }
+                    None => return (next, Some(Stop::Broken)),
+                },
+                _ => return (next, Some(Stop::Quote)),
+            };
+            at = next + taken;
+            special = special.unbounded_shr(low(at)).unbounded_shl(low(at));
+        }
+        if at < BLOCK {
+            self.copy(window.get(at..).unwrap_or_default(), BLOCK - at);
+        }
+        (at.max(BLOCK), None)
+    }
+}
+
+/// Why a string does not go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Quote,
+    /// What follows the backslash is no escape.
+    Broken,
+}
+
+/// A place in two blocks, as a number of bits.
+fn low(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Events for Leaves<'_> {
@@ -84,38 +135,24 @@ impl Events for Leaves<'_> {
     }
 
     fn stands_for(&mut self, text: &[u8], _at: Range<usize>) {
-        if let [byte] = text {
-            self.mark(*byte);
-        }
         self.put(text);
     }
 
     fn string(&mut self, source: &[u8], mut at: usize) -> Result<usize, usize> {
         // Nothing stands for more bytes than it takes, so this is room for the whole string.
         self.room(source.len().saturating_sub(at));
-        let mut length = self.length;
-        loop {
-            let text = self.text.as_mut_slice();
-            (at, length) = words(source, text, at, length, self.marks);
-            self.length = length;
-            match source.get(at..) {
-                Some([b'"', ..]) => return Ok(at),
-                Some([b'\\', letter, ..]) if let Some(byte) = escape::short(*letter) => {
-                    self.mark(byte);
-                    if let Some(place) = self.text.get_mut(length) {
-                        *place = byte;
-                    }
-                    length += 1;
-                    at += 2;
-                }
-                Some([b'\\', ..]) if let Some(one) = escape::json(source, at) => {
-                    self.stands_for(one.text(), at..at + one.taken);
-                    length = self.length;
-                    at += one.taken;
-                }
-                _ => return Err(at),
+        while let Some(window) = source.get(at..).and_then(<[u8]>::first_chunk)
+            && let Some(block) = window.first_chunk()
+        {
+            let (taken, stop) = self.block(window, block);
+            at += taken;
+            match stop {
+                None => {}
+                Some(Stop::Quote) => return Ok(at),
+                Some(Stop::Broken) => return Err(at),
             }
         }
+        events::string(source, at, self)
     }
 
     fn start(&mut self, _role: Role, _at: usize) {
@@ -142,51 +179,4 @@ impl Events for Leaves<'_> {
     fn comma(&mut self) {
         self.blocks.comma();
     }
-}
-
-/// Copies plain bytes from `at` on to `length` on, up to a quote, a backslash or the end; where both are then.
-#[inline]
-fn words(
-    source: &[u8],
-    text: &mut [u8],
-    mut at: usize,
-    mut length: usize,
-    marks: &mut Marks,
-) -> (usize, usize) {
-    let mut run = 0;
-    loop {
-        let from = source.get(at..).and_then(<[u8]>::first_chunk::<8>);
-        let to = text
-            .get_mut(length..)
-            .and_then(<[u8]>::first_chunk_mut::<8>);
-        let (Some(from), Some(to)) = (from, to) else {
-            break;
-        };
-        *to = *from;
-        let word = u64::from_le_bytes(*from);
-        let special = special(word);
-        if special != 0 {
-            let plain = (special.trailing_zeros() / 8) as usize;
-            return (at + plain, length + plain);
-        }
-        (at, length) = (at + 8, length + 8);
-        run = marks.word(word, run, length);
-    }
-    while let (Some(byte), Some(place)) = (source.get(at), text.get_mut(length)) {
-        if matches!(byte, b'"' | b'\\') {
-            break;
-        }
-        *place = *byte;
-        (at, length) = (at + 1, length + 1);
-    }
-    (at, length)
-}
-
-/// The high bit of the lowest byte of eight that is a quote or a backslash; bits above it mean nothing.
-const fn special(eight: u64) -> u64 {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let quote = eight ^ u64::from_le_bytes([b'"'; 8]);
-    let slash = eight ^ u64::from_le_bytes([b'\\'; 8]);
-    (quote.wrapping_sub(LOW) & !quote | slash.wrapping_sub(LOW) & !slash) & HIGH
 }

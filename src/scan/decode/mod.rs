@@ -12,6 +12,7 @@ pub mod events;
 mod fold;
 mod form;
 pub mod json;
+mod lanes;
 mod leaves;
 pub mod locate;
 pub mod pieces;

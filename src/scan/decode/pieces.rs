@@ -4,12 +4,11 @@
 
 use std::ops::Range;
 
-use memchr::memchr2_iter;
-
 use super::coding::{Coding, base64_digit};
 use super::escape;
 use super::events::CUT;
 use super::fold;
+use super::lanes::{BLOCK, Lanes};
 
 /// A piece of one text that the next text is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +33,8 @@ const TRAIL: usize = 16;
 const FAR: usize = 256;
 /// Coded places as near to each other as this are in one piece anyway.
 const NEAR: u32 = 64;
-/// Shortest run of base64 digits worth undoing: 18 bytes.
+/// Shortest run of base64 digits worth undoing: 18 bytes. It has two whole words of eight bytes, wherever it begins.
 const BASE64: usize = 24;
-/// Any such run has as many whole words of eight bytes, wherever they begin.
-const WORDS: u32 = 2;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
 /// Bytes at the ends of adjacent blocks that are read as one.
@@ -100,15 +97,15 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == CUT
 }
 
-/// The bytes of a text that may tell of codings, gathered while it is made or in a pass over it.
+/// The bytes of a text that may tell of codings.
 #[derive(Default)]
 pub struct Marks {
     /// First and last of backslashes that are near each other.
     escapes: Vec<(u32, u32)>,
     /// Line breaks after what may be half a secret.
     breaks: Vec<u32>,
-    /// Places in long runs of bytes that could all be digits of base64.
-    runs: Vec<u32>,
+    /// Whole words of eight bytes, at least two, that could all be digits of base64: where they start and end.
+    runs: Vec<(u32, u32)>,
 }
 
 impl Marks {
@@ -127,51 +124,65 @@ impl Marks {
     }
 
     fn capacity(&self) -> usize {
-        self.escapes.capacity() * 2 + self.breaks.capacity() + self.runs.capacity()
+        (self.escapes.capacity() + self.runs.capacity()) * 2 + self.breaks.capacity()
     }
 
-    /// Another word of eight bytes ends before `end`, after `run` that could be digits of base64; how many there are now.
-    #[inline]
-    pub fn word(&mut self, word: u64, run: u32, end: usize) -> u32 {
-        // Most words have a space, a quote or a bracket, which are lower than any digit.
-        let run = if has_low(word) { 0 } else { run + 1 };
-        if run >= WORDS {
-            self.runs.push(u32::try_from(end).unwrap_or(u32::MAX));
+    /// Finds the marks of a text, in place of those of another.
+    pub fn read(&mut self, text: &[u8]) {
+        self.clear();
+        let mut carry = 0;
+        let (blocks, rest) = text.as_chunks();
+        for (index, block) in blocks.iter().enumerate() {
+            self.block(text, index * BLOCK, Lanes::of(block), &mut carry);
         }
-        run
+        if !rest.is_empty() {
+            let (at, lanes) = (text.len() - rest.len(), Lanes::of_rest(rest));
+            self.block(text, at, lanes, &mut carry);
+        }
     }
 
-    /// A backslash stands at `at`.
+    /// Finds the marks of the block at `at`.
     #[inline]
-    pub fn escape(&mut self, at: usize) {
+    fn block(&mut self, text: &[u8], at: usize, lanes: Lanes, carry: &mut u64) {
+        let mut found = lanes.either(b'\n', b'\\');
+        while found != 0 {
+            self.line(text, at + found.trailing_zeros() as usize);
+            found &= found - 1;
+        }
+        let mut words = lanes.base64_words(carry);
+        while words != 0 {
+            self.words(at + words.trailing_zeros() as usize);
+            words &= words - 1;
+        }
+    }
+
+    /// The eight bytes at `at` and the eight before them could all be digits of base64.
+    #[inline]
+    fn words(&mut self, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        match self.runs.last_mut() {
+            Some((_, last)) if *last == at => *last = at.saturating_add(8),
+            _ => self.runs.push((at.saturating_sub(8), at.saturating_add(8))),
+        }
+    }
+
+    /// A line break or a backslash stands at `at`.
+    #[inline]
+    fn line(&mut self, text: &[u8], at: usize) {
+        match text.split_at_checked(at) {
+            Some((before, [b'\n', ..])) if fold::may_end(before) => {
+                self.breaks.push(u32::try_from(at).unwrap_or(u32::MAX));
+            }
+            Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escape(at),
+            _ => {}
+        }
+    }
+
+    fn escape(&mut self, at: usize) {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         match self.escapes.last_mut() {
             Some((_, last)) if at.wrapping_sub(*last) <= NEAR => *last = at,
             _ => self.escapes.push((at, at)),
-        }
-    }
-
-    /// The text will go on with a line break.
-    #[inline]
-    pub fn line_break(&mut self, text: &[u8]) {
-        if fold::may_end(text) {
-            self.breaks
-                .push(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Finds the marks of a text that is made already.
-    pub fn read(&mut self, text: &[u8]) {
-        for at in memchr2_iter(b'\\', b'\n', text) {
-            match text.split_at_checked(at) {
-                Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escape(at),
-                Some((before, [b'\n', ..])) => self.line_break(before),
-                _ => {}
-            }
-        }
-        let mut run = 0;
-        for (index, eight) in text.as_chunks::<8>().0.iter().enumerate() {
-            run = self.word(u64::from_le_bytes(*eight), run, 8 * (index + 1));
         }
     }
 
@@ -284,39 +295,42 @@ impl Digits {
 
     /// Pieces that are text in base64.
     pub fn base64(&self, text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
-        let mut floor = 0;
-        for &at in &marks.runs {
-            let at = at as usize;
-            let Some((before, after)) = text.split_at_checked(at) else {
+        for &(first, last) in &marks.runs {
+            let words = text.split_at_checked(first as usize);
+            let rest = text.get(last as usize..);
+            let (Some((before, _)), Some(rest)) = (words, rest) else {
                 continue;
             };
-            if at <= floor || !before.last_chunk::<16>().is_some_and(|last| self.all(last)) {
-                continue;
-            }
-            let before = before.get(floor..).unwrap_or_default().iter().rev();
-            let start = at - before.take_while(|byte| self.has(**byte)).count();
+            let digits = |byte: &&u8| self.has(**byte);
+            let before = before.iter().rev().take(7).take_while(digits).count();
+            let after = rest.iter().take(7).take_while(digits).count();
+            let (start, end) = (first as usize - before, last as usize + after);
             let run = text.get(start..).unwrap_or_default();
-            floor = at + after.iter().take_while(|byte| self.has(**byte)).count();
-            if floor - start >= BASE64 && (self.is_text(run) || self.has_text(run)) {
-                pieces.push(Piece::new(Coding::Base64, start..floor));
+            if end - start >= BASE64 && (self.is_text(run) || self.has_text(run)) {
+                pieces.push(Piece::new(Coding::Base64, start..end));
             }
         }
-    }
-
-    fn all(&self, bytes: &[u8; 16]) -> bool {
-        let together = bytes.iter().fold(0, |all, byte| all | self.value(*byte));
-        together & 0x80 == 0
     }
 
     /// Whether the first bytes that a run of base64 stands for are text.
     fn is_text(&self, run: &[u8]) -> bool {
         let mut head = [0u8; BASE64 / 4 * 3];
-        let mut filled = 0;
+        let (mut filled, mut before) = (0, 0);
         for (four, three) in run.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
             let bytes = self.three(four);
-            let shown = |b: &u8| *b >= b' ' && *b != 0x7F || matches!(b, b'\n' | b'\r' | b'\t');
-            if !bytes.iter().all(shown) {
-                return false;
+            for byte in bytes {
+                let control = byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t');
+                // What is no text is mostly told by a character that lacks its beginning or its end.
+                let goes_on = byte & 0xC0 == 0x80;
+                let torn = if goes_on {
+                    before < 0x80
+                } else {
+                    before >= 0xC0
+                };
+                if control || byte == 0x7F || torn {
+                    return false;
+                }
+                before = byte;
             }
             three.copy_from_slice(&bytes);
             filled += 3;
@@ -356,13 +370,6 @@ impl Digits {
         let [_, first, second, third] = bits.to_be_bytes();
         [first, second, third]
     }
-}
-
-/// Whether one of eight bytes is lower than any digit of base64.
-const fn has_low(eight: u64) -> bool {
-    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    eight.wrapping_sub(ONES * b'+' as u64) & !eight & HIGH != 0
 }
 
 #[cfg(test)]
