@@ -1,7 +1,9 @@
 //! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use http::HeaderValue;
 use tracing::warn;
@@ -10,7 +12,8 @@ use crate::budget::{Account, BudgetId, BudgetSpec, Ledger, Scope};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
-use crate::gateway::upstream::{Address, Upstream};
+use crate::gateway::health::Check;
+use crate::gateway::upstream::{Address, Authorities, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
 use crate::policy::{self, Gate, RateLimiter, Subject};
@@ -49,11 +52,10 @@ pub fn assemble(
     people: Arc<People>,
     parts: &Parts<'_>,
 ) -> Result<Snapshot, AssembleError> {
-    let upstreams: Vec<Arc<Upstream>> = settings
-        .providers
-        .iter()
-        .map(|provider| Arc::new(upstream(provider, parts.rates)))
-        .collect();
+    let mut upstreams: Vec<Arc<Upstream>> = Vec::with_capacity(settings.providers.len());
+    for provider in &settings.providers {
+        upstreams.push(Arc::new(upstream(provider, parts.rates)?));
+    }
     let prices = prices(&settings)?;
     let scanner = scanner(&settings, &people, parts.key)?;
     Ok(Snapshot {
@@ -177,11 +179,7 @@ fn covers(scope: &Scope, caller: &Caller) -> bool {
 }
 
 /// A provider ready for requests. Without its credential it is known and refuses, so that the others go on.
-fn upstream(provider: &Provider, rates: &RateLimiter) -> Upstream {
-    let limits = policy::Limits {
-        concurrent: provider.concurrent,
-        ..policy::Limits::default()
-    };
+fn upstream(provider: &Provider, rates: &RateLimiter) -> Result<Upstream, AssembleError> {
     let of = Subject::Provider(provider.name.clone());
     let key = provider
         .credential
@@ -191,20 +189,44 @@ fn upstream(provider: &Provider, rates: &RateLimiter) -> Upstream {
     if let Err(error) = &credential {
         warn!(provider = %provider.name, %error, "requests to this provider are refused");
     }
-    Upstream {
-        gate: Arc::new(rates.gate(&[(of, limits)], None)),
+    let authorities = authorities(provider)?;
+    let weighted = provider.addresses.iter();
+    let addresses: Vec<Arc<Address>> = weighted
+        .clone()
+        .map(|weighted| Arc::new(Address::new(&weighted.address)))
+        .collect();
+    let check =
+        |address: &Arc<Address>| Check::new(&provider.health.check, address, authorities.as_ref());
+    let weights: Vec<_> = weighted.map(|weighted| weighted.weight).collect();
+    Ok(Upstream {
+        gate: Arc::new(rates.gate(&[(of, provider.limits)], None)),
         name: provider.name.clone(),
         dialect: provider.dialect,
-        addresses: provider
-            .addresses
-            .iter()
-            .map(|weighted| Arc::new(Address::new(&weighted.address)))
-            .collect(),
+        checks: addresses.iter().filter_map(check).collect(),
+        check_interval: provider.health.interval,
+        addresses,
         credential: credential.ok(),
         timeouts: provider.timeouts,
         attempts: provider.attempts,
         on_disconnect: provider.on_disconnect,
-    }
+        prices: provider.prices.clone(),
+        retry_wait: provider.retry_wait,
+        breaker: provider.breaker,
+        authorities,
+        turns: policy::turns(&weights),
+        next: AtomicUsize::new(0),
+    })
+}
+
+/// The provider's own authorities, where it names a file of them.
+fn authorities(provider: &Provider) -> Result<Option<Authorities>, AssembleError> {
+    let Some(path) = &provider.ca else {
+        return Ok(None);
+    };
+    let source = Source::read(path)?;
+    let read = Authorities::read(source.text.as_bytes());
+    let read = read.map_err(|why| Fault::of_file(&source.name, why.to_owned()))?;
+    Ok(Some(read))
 }
 
 fn header(
@@ -223,11 +245,18 @@ fn header(
 
 /// The price table with its overlays and the price of what it does not know.
 fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
-    let source = Source::read(&settings.prices.file)?;
-    let table = PriceTable::parse(&source.name, &source.text)
-        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_prices).collect()))?;
+    let mut table = price_file(&settings.prices.file)?;
+    for overlay in &settings.prices.overlays {
+        table = table.overlaid(price_file(overlay)?);
+    }
     let unknown = settings.budget.unknown_model;
     Ok(table.with_unknown(unknown.input, unknown.output))
+}
+
+fn price_file(path: &Path) -> Result<PriceTable, AssembleError> {
+    let source = Source::read(path)?;
+    PriceTable::parse(&source.name, &source.text)
+        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_prices).collect()))
 }
 
 fn of_prices(fault: PriceFault) -> Fault {

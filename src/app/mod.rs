@@ -237,6 +237,7 @@ impl App {
             tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
             tokio::spawn(watch::budgets(Arc::clone(&shared))),
             tokio::spawn(alerts::watch(Arc::clone(&shared))),
+            tokio::spawn(watch::health(Arc::clone(&shared.live))),
         ];
         info!(data = %data_address, admin = %admin_address, "listening");
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Background tasks: the directory's changes, the providers' names.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use tracing::{info, warn};
 use super::Shared;
 use super::assemble::{self, AssembleError, Parts};
 use crate::directory::{Census, Directory, DirectoryError};
+use crate::domain::Name;
 use crate::gateway::upstream::Upstream;
 use crate::live::{Live, People, Snapshot};
 
@@ -134,5 +136,34 @@ pub async fn resolve(live: Arc<Live>) {
     loop {
         turn.tick().await;
         resolve_all(&live.load().upstreams).await;
+    }
+}
+
+/// How often it is seen whose turn it is to be looked at.
+const HEALTH_STEP: Duration = Duration::from_millis(100);
+
+/// Looks at the addresses of providers whose settings ask for it, until the process ends.
+pub async fn health(live: Arc<Live>) {
+    let mut turn = interval(HEALTH_STEP);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looked: HashMap<Name, Instant> = HashMap::new();
+    loop {
+        turn.tick().await;
+        for upstream in live.load().upstreams.iter() {
+            let last = looked.get(&upstream.name);
+            let due = last.is_none_or(|last| last.elapsed() >= upstream.check_interval);
+            if due && !upstream.checks.is_empty() {
+                looked.insert(upstream.name.clone(), Instant::now());
+                tokio::spawn(look_at(Arc::clone(upstream)));
+            }
+        }
+    }
+}
+
+async fn look_at(upstream: Arc<Upstream>) {
+    for (check, address) in upstream.checks.iter().zip(&upstream.addresses) {
+        if let Some(healthy) = check.look(address).await {
+            warn!(provider = %upstream.name, address = %address.label, healthy, "an address changed");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::entry::{Entry, LARGEST};
-use super::row::{Charge, Found, OperatorAction, Row};
+use super::row::{Charge, Found, OperatorAction, Outcome, Row, Try};
 use crate::budget::BudgetId;
 use crate::domain::{Moment, Name};
 
@@ -46,6 +46,27 @@ fn findings(found: &[Found]) -> String {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a String cannot fail.
         let _written = write!(text, "{comma}{category}:{count}:{action}");
+    }
+    text
+}
+
+/// Attempts as `outcome address`, with the model where it is a fallback, joined by `; `: `529 a.example; 200 b.example`.
+fn tries(tries: &[Try]) -> String {
+    let mut text = String::new();
+    for Try {
+        address,
+        fallback,
+        outcome,
+    } in tries
+    {
+        let gap = if text.is_empty() { "" } else { "; " };
+        let _written = match outcome {
+            Outcome::Status(status) => write!(text, "{gap}{status} {address}"),
+            Outcome::Failed(how) => write!(text, "{gap}{how} {address}"),
+        };
+        if let Some(model) = fallback {
+            let _written = write!(text, " {}", model.as_str());
+        }
     }
     text
 }
@@ -126,6 +147,9 @@ impl<'a> From<&'a Row> for Entry<'a> {
             user_agent: row.user_agent.as_str().into(),
             attempts: u64::from(row.attempts),
             upstream: row.upstream.as_str().into(),
+            served: row.served.as_str().into(),
+            tries: tries(&row.tries).into(),
+            cached: row.cached,
             ..Self::default()
         }
     }
@@ -151,6 +175,25 @@ impl<'a> From<&'a OperatorAction> for Entry<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Label;
+
+    #[test]
+    fn attempts_are_told_in_order() {
+        let of = |outcome, fallback: Option<&str>| Try {
+            address: "api.example".into(),
+            fallback: fallback.map(|model| Label::clean(model, Label::MODEL)),
+            outcome,
+        };
+        let all = [
+            of(Outcome::Failed("connect"), None),
+            of(Outcome::Status(529), None),
+            of(Outcome::Status(200), Some("claude-haiku-4-5")),
+        ];
+        assert_eq!(
+            tries(&all),
+            "connect api.example; 529 api.example; 200 api.example claude-haiku-4-5"
+        );
+    }
 
     #[test]
     fn charges_read_back_whatever_a_budget_is_called() {

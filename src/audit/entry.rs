@@ -151,6 +151,9 @@ columns! {
     48 action Word Text Cow<'a, str>,
     49 subject Text Text Cow<'a, str>,
     50 change Text Text Cow<'a, str>,
+    51 served Text Text Cow<'a, str>,
+    52 tries Text Text Cow<'a, str>,
+    53 cached Flag Flag bool,
 }
 
 /// The place of a column in [`COLUMNS`].

@@ -28,5 +28,5 @@ pub use log::{
     Committed, Durability, Log, LogError, LogOptions, OnFull, Recovered, Standing, Status, standing,
 };
 pub use log_source::LogSource;
-pub use row::{Begin, Charge, Decision, Found, OperatorAction, Row};
+pub use row::{Begin, Charge, Decision, Found, OperatorAction, Outcome, Row, Try};
 pub use sink::SinkStatus;

@@ -3,6 +3,7 @@
 //! Outside text enters only as a [`Label`]; closed sets are `&'static str`, which no request can supply.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -65,6 +66,25 @@ pub struct Found {
     pub action: &'static str,
 }
 
+/// How one attempt to reach a provider ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider answered with this status.
+    Status(u16),
+    /// It never answered: `connect`, `broken`, `timeout`.
+    Failed(&'static str),
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// The address, as the configuration names it.
+    pub address: Arc<str>,
+    /// The model, where it is one of the team's fallbacks.
+    pub fallback: Option<Label>,
+    pub outcome: Outcome,
+}
+
 /// A budget that a request is charged to, and the start of the period it falls into.
 pub type Charge = (BudgetId, Moment);
 
@@ -118,6 +138,12 @@ pub struct Row {
     pub attempts: u8,
     /// The address that answered, as the configuration names it.
     pub upstream: Label,
+    /// The model that answered, as the provider names it; where it does not, the one that was asked of it.
+    pub served: Label,
+    /// Every attempt, in order.
+    pub tries: Vec<Try>,
+    /// Whether the answer came from the response cache.
+    pub cached: bool,
 }
 
 impl Row {
@@ -158,6 +184,9 @@ impl Row {
             user_agent: Label::default(),
             attempts: 0,
             upstream: Label::default(),
+            served: Label::default(),
+            tries: Vec::new(),
+            cached: false,
         }
     }
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
 use super::setup::ConfigArg;
-use super::unheeded;
 use crate::config::{self, Fault, SecretRef, Settings, Source};
 use crate::directory::{Organisation, parse_file};
 use crate::domain::Category;
@@ -89,7 +88,6 @@ fn check(args: &CheckArgs) -> Findings {
             prices(&settings, &mut found);
             files(&settings, &mut found);
             secrets(&settings, &mut found);
-            in_vain(path, unheeded::of_settings(&settings), &mut found);
             let named = settings.scan.actions.named().map(|(category, _)| category);
             unknown_categories(named, categories.as_deref(), "[scan.actions]", &mut found);
         }
@@ -98,7 +96,6 @@ fn check(args: &CheckArgs) -> Findings {
         let Some(organisation) = directory(&path, &mut found) else {
             continue;
         };
-        in_vain(&path, unheeded::of_organisation(&organisation), &mut found);
         for team in &organisation.teams {
             let place = format!("{}: team {}", path.display(), team.name);
             unknown_categories(
@@ -110,13 +107,6 @@ fn check(args: &CheckArgs) -> Findings {
         }
     }
     found
-}
-
-fn in_vain(path: &Path, keys: Vec<String>, found: &mut Findings) {
-    let told = keys
-        .into_iter()
-        .map(|key| format!("{}: {key} is not acted on by this version", path.display()));
-    found.warnings.extend(told);
 }
 
 /// The files that were asked for, else the one beside the configuration, where there is one.

@@ -19,7 +19,6 @@ pub mod spend;
 pub mod store;
 pub mod table;
 pub mod team;
-mod unheeded;
 
 use std::io::{self, Write, stderr};
 use std::process::ExitCode;

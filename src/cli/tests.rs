@@ -110,33 +110,6 @@ fn check_warns_of_a_category_that_no_rule_has_and_is_content() {
 }
 
 #[test]
-fn check_warns_of_what_this_version_does_not_act_on() {
-    let dir = folder();
-    let text = format!("{PROVIDER}ca = \"tollgate.toml\"\n");
-    fs::write(dir.path().join("tollgate.toml"), text).unwrap();
-    let team = "organisation = \"a\"\n[[team]]\nname = \"t\"\ndefault_model = \"m\"\n";
-    fs::write(dir.path().join("directory.toml"), team).unwrap();
-    let out = done(&dir, "check");
-    for key in ["[provider.p] ca", "team t: default_model"] {
-        assert!(
-            out.lines()
-                .any(|line| line.contains(key) && line.contains("is not acted on by this version")),
-            "{key}: {out}"
-        );
-    }
-    fs::write(dir.path().join("tollgate.toml"), PROVIDER).unwrap();
-    fs::copy(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/directory.toml"),
-        dir.path().join("directory.toml"),
-    )
-    .unwrap();
-    assert!(
-        !done(&dir, "check").contains("not acted on"),
-        "the shipped files set nothing in vain"
-    );
-}
-
-#[test]
 fn every_command_tells_the_mistakes_of_its_configuration() {
     let dir = folder();
     fs::write(dir.path().join("tollgate.toml"), "x = 1\n").unwrap();

@@ -5,10 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::file::{TIMEOUTS, path, secret};
-use super::settings::{Dialect, OnDisconnect, Provider, Timeouts, WeightedAddress};
+use super::settings::{
+    Dialect, Health, HealthCheck, OnDisconnect, Provider, Timeouts, WeightedAddress,
+};
 use super::{Address, SecretRef};
 use crate::document::{Table, Value};
 use crate::domain::Name;
+use crate::policy::{BreakerTerms, Limits};
 
 const DIALECTS: [(&str, Dialect); 2] = [
     ("anthropic", Dialect::Anthropic),
@@ -45,7 +48,7 @@ fn provider(value: &Value<'_>, base: &Path) -> Option<Provider> {
     }
     let name = Name::new(name);
     value.table(|t| Provider {
-        name,
+        name: name.clone(),
         dialect: t.required("dialect", Dialect::OpenAi, |v| v.choice(&DIALECTS)),
         addresses: addresses(t),
         credential: t.required("credential", SecretRef::Env(String::new()), |v| {
@@ -56,14 +59,59 @@ fn provider(value: &Value<'_>, base: &Path) -> Option<Provider> {
         attempts: t.or("attempts", NonZeroU32::MIN.saturating_add(1), |v| {
             positive(&v, 10)
         }),
-        concurrent: t.get("concurrent").and_then(|v| positive(&v, 1_000_000)),
+        limits: limits(t),
+        retry_wait: t.or("retry_wait", Duration::from_secs(2), |v| {
+            v.duration(Duration::ZERO..=Duration::from_mins(1))
+        }),
+        breaker: breaker(t),
+        health: health(t),
         on_disconnect: t.or("on_disconnect", OnDisconnect::Estimate, |v| {
             v.choice(&[
                 ("estimate", OnDisconnect::Estimate),
                 ("charge_reservation", OnDisconnect::ChargeReservation),
             ])
         }),
+        prices: t.or("prices", name.as_str().to_owned(), |v| {
+            v.text().map(str::to_owned)
+        }),
     })
+}
+
+fn limits(t: &mut Table<'_>) -> Limits {
+    let mut limit = |key, most| t.get(key).and_then(|v| positive(&v, most));
+    Limits {
+        requests_per_minute: limit("requests_per_minute", 10_000_000),
+        tokens_per_minute: limit("tokens_per_minute", u64::from(u32::MAX)),
+        concurrent: limit("concurrent", 1_000_000),
+    }
+}
+
+fn breaker(t: &mut Table<'_>) -> BreakerTerms {
+    BreakerTerms {
+        after: t.or("breaker", NonZeroU32::MIN.saturating_add(4), |v| {
+            positive(&v, 1_000_000)
+        }),
+        pause: t.or("breaker_pause", Duration::from_secs(30), |v| {
+            v.duration(TIMEOUTS)
+        }),
+    }
+}
+
+fn health(t: &mut Table<'_>) -> Health {
+    let check = |text: &str| match text {
+        "off" => Ok(HealthCheck::Off),
+        "tcp" => Ok(HealthCheck::Tcp),
+        path if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(HealthCheck::Http(path.to_owned()))
+        }
+        _ => Err("is no check; write \"off\", \"tcp\", or a path such as \"/health\"".to_owned()),
+    };
+    Health {
+        check: t.or("health", HealthCheck::Off, |v| v.parsed(check)),
+        interval: t.or("health_interval", Duration::from_secs(10), |v| {
+            v.duration(Duration::from_millis(100)..=Duration::from_hours(1))
+        }),
+    }
 }
 
 fn positive(value: &Value<'_>, most: u64) -> Option<NonZeroU32> {

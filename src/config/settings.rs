@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Address, SecretRef};
 pub use crate::budget::{Grace, OnStoreLoss};
 use crate::domain::{Name, Usd};
-use crate::policy::{Actions, Aliases, RefusalStatuses};
+use crate::policy::{self, Actions, Aliases, BreakerTerms, RefusalStatuses};
 pub use crate::pricing::QuoteMode;
 pub use crate::provider::Dialect;
 pub use crate::scan::Family;
@@ -85,9 +85,32 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// Most addresses tried for one request, the first included.
     pub attempts: NonZeroU32,
-    /// Most requests at once; absent: no bound.
-    pub concurrent: Option<NonZeroU32>,
+    /// Requests and tokens per minute, and requests at once.
+    pub limits: policy::Limits,
     pub on_disconnect: OnDisconnect,
+    /// Whose prices of the table are meant: the provider's own name, unless told otherwise.
+    pub prices: String,
+    /// The longest that a `retry-after` is waited for before another attempt.
+    pub retry_wait: Duration,
+    /// When an address that keeps failing is left alone.
+    pub breaker: BreakerTerms,
+    pub health: Health,
+}
+
+/// How a provider's addresses are looked at in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub check: HealthCheck,
+    pub interval: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthCheck {
+    Off,
+    /// Whether a connection can be made, over TLS where the address is so.
+    Tcp,
+    /// Whether a GET of this path is answered with less than 500.
+    Http(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

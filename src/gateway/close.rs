@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use super::ctx::{Ctx, Passage};
 use super::refusal::Refusal;
 use super::restore::Counts;
-use crate::audit::{Decision, Found, Log, Row};
+use crate::audit::{Decision, Found, Label, Log, Row};
 use crate::budget::Reservation;
 use crate::config::OnDisconnect;
 use crate::domain::{Moment, Provenance, Usage, Usd};
@@ -24,6 +24,8 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
     }
     match passage {
         Some(passage) => settle(passage, ctx),
+        // An answer from the cache has its decision already.
+        None if ctx.row.cached => {}
         None => ctx.row.decision = refused(ctx.refusal.as_ref()),
     }
     let tokens = ctx
@@ -49,10 +51,12 @@ fn refused(refusal: Option<&Refusal>) -> Decision {
 fn settle(mut passage: Passage, ctx: &mut Ctx) {
     let row = &mut ctx.row;
     row.attempts = passage.attempts;
+    row.tries = std::mem::take(&mut passage.trail.tries);
     let failed = match &mut passage.relay {
         None => true,
         Some(relay) => {
             row.first_byte = relay.first_byte;
+            row.upstream = Label::clean(&passage.upstream.addresses[passage.address].label, 128);
             row.bytes_out = relay.bytes;
             if let Some(counts) = relay.restored() {
                 restored(row, counts);
@@ -76,6 +80,13 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
     let upstream_failed = ctx.refusal.is_some();
     let charged = Charged::of(&mut passage, hold.as_ref(), prices, upstream_failed);
     let charged = charged.on_disconnect(&passage, hold.as_ref(), client_left);
+    if passage.relay.is_some() {
+        row.served = match charged.model {
+            _ if row.model == Label::withheld() => Label::withheld(),
+            Some(model) => Label::clean(&model, Label::MODEL),
+            None => Label::clean(&passage.terms.model, Label::MODEL),
+        };
+    }
     row.usage = charged.usage;
     row.provenance = charged.provenance;
     row.cost = charged.cost;
@@ -114,6 +125,8 @@ struct PricesAt<'a> {
 
 /// What an admitted request is charged.
 struct Charged {
+    /// The model that answered, where the provider named it.
+    model: Option<String>,
     usage: Usage,
     provenance: Provenance,
     cost: Usd,
@@ -122,6 +135,7 @@ struct Charged {
 impl Charged {
     fn free() -> Self {
         Self {
+            model: None,
             usage: Usage::default(),
             provenance: Provenance::Exact,
             cost: Usd::ZERO,
@@ -157,7 +171,8 @@ impl Charged {
         let Some(hold) = hold else {
             return Self::free();
         };
-        let whole = Self {
+        let mut whole = Self {
+            model: None,
             usage: Usage::default(),
             provenance: Provenance::Estimated,
             cost: hold.amount(),
@@ -172,6 +187,7 @@ impl Charged {
         let Some(metered) = relay.metered() else {
             return Self::free();
         };
+        whole.model = metered.model;
         let others = metered.others.iter();
         let usage = others
             .clone()
@@ -180,7 +196,7 @@ impl Charged {
             return Self { usage, ..whole };
         }
         let cost = |model: &str, usage: &Usage| {
-            let provider = passage.upstream.name.as_str();
+            let provider = passage.upstream.prices.as_str();
             let found = prices.table.find_at(provider, model, prices.at);
             found.price.cost(usage)
         };
@@ -197,12 +213,14 @@ impl Charged {
                 usage,
                 provenance: metered.provenance,
                 cost,
+                ..whole
             },
             // An estimate is an upper bound; so is the reservation.
             Some(cost) => Self {
                 usage,
                 provenance: metered.provenance,
                 cost: cost.min(hold.amount()),
+                ..whole
             },
         }
     }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pingora::upstreams::peer::HttpPeer;
 use uuid::Uuid;
 
-use super::MOST_ATTEMPTS;
+use super::attempts::Trail;
 use super::body::Gathered;
+use super::listing::Listing;
 use super::refusal::Refusal;
 use super::relay::Relay;
 use super::upstream::{Head, Upstream};
@@ -55,6 +55,8 @@ pub struct Passage {
     pub hold: Option<Reservation>,
     /// Connections tried so far.
     pub attempts: u8,
+    /// How they ended, and what is left to try.
+    pub trail: Trail,
     /// Which of the provider's addresses this attempt goes to.
     pub address: usize,
     /// Whether the body was handed over in this attempt.
@@ -63,6 +65,8 @@ pub struct Passage {
     pub restorations: Restorations,
     /// Whether they are put back into tool calls that send them over the network.
     pub restores_into_network: bool,
+    /// For the list of models, what the team may see of it; taken by the relay.
+    pub listing: Option<Listing>,
     /// Present once the answer's head has come.
     pub relay: Option<Relay>,
     /// What the answer is read for.
@@ -79,42 +83,6 @@ pub struct Terms {
 }
 
 impl Passage {
-    /// The peer of the next attempt: the provider's addresses in turn.
-    ///
-    /// # Errors
-    /// When no address of the provider has ever resolved.
-    pub fn next_peer(&mut self) -> pingora::Result<HttpPeer> {
-        let turn = usize::from(self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-        self.sent = false;
-        let count = self.upstream.addresses.len().max(1);
-        (0..count)
-            .map(|step| (turn + step) % count)
-            .find_map(|index| {
-                let peer = self
-                    .upstream
-                    .addresses
-                    .get(index)?
-                    .peer(turn / count, &self.upstream.timeouts)?;
-                self.address = index;
-                Some(peer)
-            })
-            .ok_or_else(|| {
-                let mut error = pingora::Error::explain(
-                    pingora::ErrorType::ConnectNoRoute,
-                    "no address resolves",
-                );
-                error.as_up();
-                error
-            })
-    }
-
-    /// Whether another attempt is allowed.
-    #[must_use]
-    pub fn may_try_again(&self) -> bool {
-        u32::from(self.attempts) < self.upstream.attempts.get().min(u32::from(MOST_ATTEMPTS))
-    }
-
     /// What this attempt's head is made of.
     #[must_use]
     pub fn head<'a>(&'a self, request_id: &'a HeaderValue) -> Head<'a> {

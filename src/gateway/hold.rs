@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Gateway;
 use super::admit::{Destination, Standing};
 use super::ctx::Ctx;
+use super::prepare::Chosen;
 use super::refusal::{Hidden, Refusal};
 use crate::budget::{CapReached, Cause, Reservation};
 use crate::config::Opaque;
@@ -73,13 +74,12 @@ pub(super) async fn reserve(
     standing: &Standing,
     destination: &Destination,
     ask: &Ask,
+    chosen: &Chosen,
 ) -> Result<Reservation, Refusal> {
     check_opaque(ctx, ask)?;
     let snapshot = Arc::clone(&ctx.snapshot);
-    let priced =
-        snapshot
-            .prices
-            .find_at(destination.upstream.name.as_str(), &ask.model, ctx.row.at);
+    let provider = destination.upstream.prices.as_str();
+    let priced = snapshot.prices.find_at(provider, &chosen.model, ctx.row.at);
     if !priced.known {
         gateway
             .metrics
@@ -90,11 +90,15 @@ pub(super) async fn reserve(
     ctx.row.priced_as = Some(priced.model.clone());
     let mode = snapshot.settings.budget.quote;
     let mut quote = priced.price.quote(&ask.demand, mode);
+    // Whichever of the team's fallbacks answers in the end: only one does.
+    for model in &chosen.fallbacks {
+        let priced = snapshot.prices.find_at(provider, model, ctx.row.at);
+        let instead = priced.price.quote(&ask.demand, mode);
+        quote = quote.zip(instead).map(|(one, other)| one.max(other));
+    }
     for other in &ask.others {
         let name = other.name.as_deref().unwrap_or("");
-        let priced = snapshot
-            .prices
-            .find_at(destination.upstream.name.as_str(), name, ctx.row.at);
+        let priced = snapshot.prices.find_at(provider, name, ctx.row.at);
         let extra = priced.price.quote(&other.demand, mode);
         quote = quote
             .zip(extra)

@@ -4,11 +4,14 @@
 //! `upstream_request_filter` forward · `response_filter` and `response_body_filter` relay · `logging` closes.
 
 pub mod admit;
+mod attempts;
 pub mod body;
 pub mod close;
 pub mod ctx;
+pub mod health;
 mod hold;
 pub mod inspect;
+mod listing;
 mod prepare;
 pub mod redact;
 pub mod refusal;
@@ -32,7 +35,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::audit::Log;
 use crate::budget::Ledger;
-use crate::domain::Secret;
+use crate::domain::{Moment, Secret};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use admit::Admitted;
@@ -79,8 +82,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
-        passage.next_peer().map(Box::new)
+        attempts::next(ctx).await.map(Box::new)
     }
 
     async fn upstream_request_filter(
@@ -102,6 +104,20 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         *body = passage.hand_over();
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
+        if !head.status.is_informational() && passage.answered(head, Moment::now()) {
+            self.note_failure(ctx, "status");
+            return Err(Error::new_up(attempts::ANOTHER));
+        }
         Ok(())
     }
 
@@ -141,11 +157,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(
-            ctx.passage
-                .as_ref()
-                .is_some_and(ctx::Passage::may_try_again),
-        );
+        let again = ctx.passage.as_mut().is_some_and(|passage| {
+            passage.not_connected(Moment::now());
+            passage.may_try_again()
+        });
+        error.set_retry(again);
         self.note_failure(ctx, "connect");
         error
     }
@@ -160,19 +176,23 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
         client_reused: bool,
     ) -> Box<Error> {
-        let unanswered =
-            session.response_written().is_none() && error.esource() == &ErrorSource::Upstream;
-        if unanswered
-            && ctx
-                .passage
-                .as_ref()
-                .is_some_and(ctx::Passage::may_try_again)
-        {
+        if error.etype() == &attempts::ANOTHER {
+            error.set_retry(true);
+            return error;
+        }
+        let by_provider = error.esource() == &ErrorSource::Upstream;
+        let unanswered = session.response_written().is_none() && by_provider;
+        let passage = ctx.passage.as_mut().filter(|_| unanswered);
+        let again = passage.is_some_and(|passage| {
+            passage.broken(how(&error), client_reused, Moment::now());
+            passage.may_try_again()
+        });
+        if again {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
         }
-        if error.esource() == &ErrorSource::Upstream {
+        if by_provider {
             self.note_failure(ctx, "broken");
         }
         error
@@ -187,7 +207,7 @@ impl ProxyHttp for Gateway {
         let answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
-        let code = match refusal_of(error) {
+        let code = match refusal_of(error, ctx) {
             None => 0,
             Some(refusal) if answered => {
                 ctx.row.code = refusal.code();
@@ -235,8 +255,20 @@ fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
 }
 
+/// The word for a connection that broke.
+fn how(error: &Error) -> &'static str {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => "timeout",
+        _ => "broken",
+    }
+}
+
 /// What an error means for the client; nothing where it is the client that is gone.
-fn refusal_of(error: &Error) -> Option<Refusal> {
+fn refusal_of(error: &Error, ctx: &Ctx) -> Option<Refusal> {
+    let trail = ctx.passage.as_ref().map(|passage| &passage.trail);
+    if let Some(wait) = trail.and_then(|trail| trail.paused) {
+        return Some(Refusal::UpstreamPaused { wait });
+    }
     match error.esource() {
         ErrorSource::Downstream => None,
         ErrorSource::Upstream => Some(match error.etype() {

@@ -6,13 +6,16 @@ use http::header::CONTENT_ENCODING;
 use pingora::proxy::Session;
 
 use super::admit::{Destination, Standing};
+use super::attempts::Trail;
 use super::body::{self, Gathered, UploadLimits};
 use super::ctx::{Ctx, Passage, Terms};
+use super::listing::Listing;
 use super::refusal::Refusal;
 use super::{Gateway, header, hold, verdict};
 use crate::audit::Label;
 use crate::domain::Demand;
-use crate::provider::{Ask, read_ask, splice_include_usage};
+use crate::policy::NoModel;
+use crate::provider::{Ask, Endpoint, read_ask, splice_include_usage, splice_model};
 use crate::scan::restore::Restorations;
 
 pub(super) async fn without_body(
@@ -22,16 +25,19 @@ pub(super) async fn without_body(
     destination: Destination,
 ) -> Result<Passage, Refusal> {
     verdict::reach(session, ctx, standing, &destination, None).await?;
-    Ok(passage(
-        destination,
-        None,
-        false,
-        Terms {
-            model: String::new(),
-            demand: Demand::default(),
-            usage_injected: false,
-        },
-    ))
+    let listing = (destination.endpoint == Endpoint::Models).then(|| {
+        let aliases = &ctx.snapshot.settings.models.aliases;
+        let models = &standing.team.policy.models;
+        Listing::new(destination.upstream.dialect, models, aliases)
+    });
+    let terms = Terms {
+        model: String::new(),
+        demand: Demand::default(),
+        usage_injected: false,
+    };
+    let mut passage = passage(destination, None, false, terms);
+    passage.listing = listing.flatten();
+    Ok(passage)
 }
 
 pub(super) async fn with_body(
@@ -54,7 +60,7 @@ pub(super) async fn with_body(
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
     ctx.row.stream = ask.stream;
     ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 32);
-    check_model(ctx, standing, &ask)?;
+    let chosen = choose_model(ctx, standing, destination.endpoint, &mut ask)?;
     let redacted = verdict::reach(session, ctx, standing, &destination, Some(&plain)).await?;
     if let Some(redacted) = &redacted {
         // A placeholder may be longer than what it stands for, and what is billed is what is sent.
@@ -62,7 +68,7 @@ pub(super) async fn with_body(
         ask.demand.input_bytes = ask.demand.input_bytes.saturating_add(longer as u64);
     }
     let hold = if destination.endpoint.billed() {
-        Some(hold::reserve(gateway, ctx, standing, &destination, &ask).await?)
+        Some(hold::reserve(gateway, ctx, standing, &destination, &ask, &chosen).await?)
     } else {
         None
     };
@@ -73,23 +79,22 @@ pub(super) async fn with_body(
         ),
         None => (None, Restorations::default()),
     };
-    let spliced = if ask.usage_requested {
-        None
-    } else {
-        splice_include_usage(going.as_ref().unwrap_or(&plain))
-    };
+    let usage_injected = !ask.usage_requested;
+    let changed = spliced(&plain, going, usage_injected, &chosen)?;
     let terms = Terms {
-        model: ask.model,
+        model: chosen.model,
         demand: ask.demand,
-        usage_injected: spliced.is_some(),
+        usage_injected: changed.usage_injected,
     };
-    // Only the body as it came still has the content encoding that it came with.
-    let (bytes, encoded) = match spliced.or(going) {
+    // Only the body as it came still has the content encoding that it came with; a fallback's name is put into plain text.
+    let (bytes, encoded) = match changed.body {
         Some(changed) => (changed, false),
-        None => (gathered.bytes.clone(), encoding.is_some()),
+        None if chosen.fallbacks.is_empty() => (gathered.bytes.clone(), encoding.is_some()),
+        None => (plain, false),
     };
     let body = Some(gathered.holding(bytes));
     let mut passage = passage(destination, body, encoded, terms);
+    passage.trail = Trail::new(&passage.upstream, chosen.fallbacks);
     passage.hold = hold;
     passage.restorations = restorations;
     ctx.row.overhead = began.elapsed();
@@ -103,6 +108,7 @@ fn passage(
     terms: Terms,
 ) -> Passage {
     Passage {
+        trail: Trail::new(&destination.upstream, Vec::new()),
         endpoint: destination.endpoint,
         upstream: destination.upstream,
         path: destination.path,
@@ -114,6 +120,7 @@ fn passage(
         sent: false,
         restorations: Restorations::default(),
         restores_into_network: false,
+        listing: None,
         relay: None,
         terms,
     }
@@ -134,20 +141,84 @@ fn plain_body(
     Ok(unpacked.map_or_else(|| gathered.bytes.clone(), bytes::Bytes::from))
 }
 
-fn check_model(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {
-    let model = Label::clean(&ask.model, Label::MODEL);
-    ctx.row.model = model.clone();
-    if standing.team.policy.models.allows(&ask.model) {
-        return check_others(ctx, standing, ask);
+/// The model that a request goes to, and those that are tried after it.
+pub(super) struct Chosen {
+    pub(super) model: String,
+    /// Whether the body names another one, or none.
+    renamed: bool,
+    pub(super) fallbacks: Vec<String>,
+}
+
+/// What the request means by its model, if the team may use that: an alias is resolved, the team's default stands in for
+/// none. Never another one in its place.
+fn choose_model(
+    ctx: &mut Ctx,
+    standing: &Standing,
+    endpoint: Endpoint,
+    ask: &mut Ask,
+) -> Result<Chosen, Refusal> {
+    let asked = ask.model.clone();
+    ctx.row.model = Label::clean(asked.as_deref().unwrap_or(""), Label::MODEL);
+    let aliases = &ctx.snapshot.settings.models.aliases;
+    let chosen = match standing.team.policy.choose(aliases, asked.as_deref()) {
+        Ok(choice) => Chosen {
+            model: choice.model.to_owned(),
+            renamed: choice.renamed,
+            fallbacks: choice.fallbacks.into_iter().map(str::to_owned).collect(),
+        },
+        Err(NoModel::Unnamed) => {
+            return Err(Refusal::InvalidBody(
+                "`model` is missing, and your team has no default model".to_owned(),
+            ));
+        }
+        Err(NoModel::NotAllowed(model)) => {
+            // The body has not been scanned yet, and a name that no table has may be anything: neither shown nor kept.
+            let renamed = asked.as_deref() != Some(model);
+            let known = renamed || ctx.snapshot.prices.find("", model).known;
+            let model = known.then(|| Label::clean(model, Label::MODEL).to_string());
+            if !known {
+                ctx.row.model = Label::withheld();
+            }
+            return Err(Refusal::ModelNotAllowed { model });
+        }
+    };
+    if chosen.renamed {
+        ask.rename(endpoint, &chosen.model);
     }
-    // The body has not been scanned yet, and a name that no price table has may be anything: neither shown nor kept.
-    if ctx.snapshot.prices.find("", &ask.model).known {
-        return Err(Refusal::ModelNotAllowed {
-            model: Some(model.to_string()),
-        });
+    check_others(ctx, standing, ask)?;
+    Ok(chosen)
+}
+
+/// A body after what the gateway has to change in it.
+struct Changed {
+    /// Absent where nothing had to be changed.
+    body: Option<bytes::Bytes>,
+    usage_injected: bool,
+}
+
+/// Puts the chosen model and the wish for usage into the body: of the plain one, or the one in which secrets were
+/// replaced.
+fn spliced(
+    plain: &bytes::Bytes,
+    redacted: Option<bytes::Bytes>,
+    wants_usage: bool,
+    chosen: &Chosen,
+) -> Result<Changed, Refusal> {
+    let mut body = redacted;
+    if chosen.renamed {
+        let renamed = splice_model(body.as_ref().unwrap_or(plain), &chosen.model);
+        // It was read as an object with at most one name: there is a place.
+        body = Some(renamed.ok_or(Refusal::Internal)?);
     }
-    ctx.row.model = Label::withheld();
-    Err(Refusal::ModelNotAllowed { model: None })
+    let told = if wants_usage {
+        splice_include_usage(body.as_ref().unwrap_or(plain))
+    } else {
+        None
+    };
+    Ok(Changed {
+        usage_injected: told.is_some(),
+        body: told.or(body),
+    })
 }
 
 /// Models that may answer or advise besides the first pass the same list. One that the provider chooses passes only where

@@ -4,7 +4,7 @@
 use crate::budget::{CapReached, Cause};
 use crate::domain::{Category, Moment, Name, Usd};
 use crate::identity::KeyError;
-use crate::policy::{Closed, Denied, SettableRefusal, Subject};
+use crate::policy::{Closed, Denied, RetryAfter, SettableRefusal, Subject};
 use crate::provider::RefusalKind;
 
 /// Why a request is not served. Rendered in the caller's dialect by `respond`.
@@ -55,6 +55,10 @@ pub enum Refusal {
     UpstreamUnreachable,
     UpstreamTimeout,
     UpstreamBroken,
+    /// Every address of the provider has failed again and again.
+    UpstreamPaused {
+        wait: RetryAfter,
+    },
     Draining,
     Internal,
 }
@@ -137,6 +141,7 @@ impl Refusal {
             Self::UpstreamUnreachable => (502, "upstream_unreachable", SERVER),
             Self::UpstreamTimeout => (504, "upstream_timeout", TIMEOUT),
             Self::UpstreamBroken => (502, "upstream_broken", SERVER),
+            Self::UpstreamPaused { .. } => (503, "upstream_paused", SERVER),
             Self::Draining => (503, "draining", SERVER),
             Self::Internal => (500, "internal", SERVER),
         }
@@ -188,6 +193,7 @@ impl Refusal {
             Self::Limited(Denied::Requests { wait, .. } | Denied::Tokens { wait, .. }) => {
                 Some(wait.seconds())
             }
+            Self::UpstreamPaused { wait } => Some(wait.seconds()),
             Self::Budget { reached, .. } if reached.cause != Cause::Cap => Some(1),
             Self::Limited(Denied::Concurrent { .. })
             | Self::Busy
@@ -216,7 +222,10 @@ impl Refusal {
     pub fn is_upstream(&self) -> bool {
         matches!(
             self,
-            Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamBroken
+            Self::UpstreamUnreachable
+                | Self::UpstreamTimeout
+                | Self::UpstreamBroken
+                | Self::UpstreamPaused { .. }
         )
     }
 
@@ -275,6 +284,10 @@ impl Refusal {
             Self::UpstreamUnreachable => "the provider cannot be reached".to_owned(),
             Self::UpstreamTimeout => "the provider did not answer in time".to_owned(),
             Self::UpstreamBroken => "the provider's answer broke off before it began".to_owned(),
+            Self::UpstreamPaused { wait } => format!(
+                "the provider has failed several times in a row; it is tried again in {} s",
+                wait.seconds()
+            ),
             Self::Draining => "this gateway is shutting down; try again".to_owned(),
             Self::Internal => "the gateway failed".to_owned(),
         }

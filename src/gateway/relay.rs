@@ -7,12 +7,15 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCO
 use pingora::http::ResponseHeader;
 
 use super::ctx::{Ctx, Passage};
+use super::listing::Listing;
 use super::respond;
 use super::restore::{Counts, StreamRestorer};
 use crate::provider::{Meter, MeterInput, Metered, UsageStripper};
 
 /// Says how many places of the request went out as placeholders.
 const REDACTED: &str = "tollgate-redacted";
+/// Names the model that answered, where it is one of the team's fallbacks.
+const MODEL: &str = "tollgate-model";
 
 /// An answer on its way to the client.
 pub struct Relay {
@@ -25,6 +28,7 @@ pub struct Relay {
     meter: Option<Meter>,
     stripper: Option<UsageStripper>,
     restorer: Option<StreamRestorer>,
+    listing: Option<Listing>,
 }
 
 impl Relay {
@@ -52,6 +56,7 @@ impl Relay {
             first_byte: None,
             bytes: 0,
             ended: false,
+            listing: passage.listing.take().filter(|_| served),
             meter: metered.then(|| Meter::new(passage.endpoint, input, passage.terms.demand)),
             stripper: strips.then(UsageStripper::default),
             restorer: restores.then(|| {
@@ -89,6 +94,12 @@ impl Relay {
             }
             *body = Some(Bytes::from(shown));
         }
+        if let Some(listing) = &mut self.listing {
+            if let Some(bytes) = body.as_ref() {
+                listing.push(bytes);
+            }
+            *body = Some(if end { listing.finish() } else { Bytes::new() });
+        }
         self.bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.ended |= end;
     }
@@ -121,7 +132,13 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     if ctx.row.redactions > 0 {
         head.insert_header(REDACTED, ctx.row.redactions)?;
     }
-    if (relay.stripper.is_some() || relay.restorer.is_some())
+    if let Some(model) = &passage.trail.fallback {
+        head.insert_header(MODEL, model.as_str())?;
+    }
+    if relay.listing.is_some() {
+        head.remove_header(&CONTENT_ENCODING);
+    }
+    if (relay.stripper.is_some() || relay.restorer.is_some() || relay.listing.is_some())
         && head.headers.contains_key(CONTENT_LENGTH)
     {
         head.remove_header(&CONTENT_LENGTH);

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -12,11 +14,12 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 
+use super::health::Check;
 use crate::config::{self, OnDisconnect, Timeouts};
-use crate::domain::{Name, Secret};
-use crate::policy::Gate;
+use crate::domain::{Moment, Name, Secret};
+use crate::policy::{Breaker, BreakerTerms, Gate, RetryAfter};
 use crate::provider::Dialect;
 
 /// A provider as requests use it: everything that does not depend on the request is ready.
@@ -30,8 +33,141 @@ pub struct Upstream {
     /// Most connections tried for one request.
     pub attempts: NonZeroU32,
     pub on_disconnect: OnDisconnect,
-    /// How many requests it may have at once.
+    /// Its limits besides money.
     pub gate: Arc<Gate>,
+    /// Whose prices of the table are meant.
+    pub prices: String,
+    /// The longest that is waited for before another attempt at the same address.
+    pub retry_wait: Duration,
+    pub breaker: BreakerTerms,
+    /// Whose certificates its addresses may show; absent: the system's authorities.
+    pub authorities: Option<Authorities>,
+    /// How its addresses are looked at, one for each; none where that is off.
+    pub checks: Vec<Check>,
+    pub check_interval: Duration,
+    /// In which order the addresses take their turns.
+    pub turns: Vec<usize>,
+    /// The next turn.
+    pub next: AtomicUsize,
+}
+
+/// Why no address can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAddress {
+    /// No name has ever resolved.
+    Unresolved,
+    /// All have failed again and again; the first is tried again after this.
+    Paused(RetryAfter),
+}
+
+impl Upstream {
+    /// The address of the next attempt: by weight; one that was not tried before one that was, one that is well before one
+    /// that is not.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn pick(&self, tried: &[usize], now: Moment) -> Result<usize, NoAddress> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut paused: Option<RetryAfter> = None;
+        for least in [Fitness::Well, Fitness::Untried, Fitness::Resolved] {
+            for step in 0..self.turns.len() {
+                let index = self.turns[start.wrapping_add(step) % self.turns.len()];
+                let address = &self.addresses[index];
+                if address.fitness(tried.contains(&index)) < least {
+                    continue;
+                }
+                match address.breaker.enter(self.breaker, now) {
+                    Ok(()) => return Ok(index),
+                    Err(wait) => paused = Some(paused.map_or(wait, |least| least.min(wait))),
+                }
+            }
+        }
+        Err(paused.map_or(NoAddress::Unresolved, NoAddress::Paused))
+    }
+
+    /// Whether there is an address that these are not, and that may be tried.
+    pub fn has_another(&self, tried: &[usize]) -> bool {
+        self.addresses.iter().enumerate().any(|(index, address)| {
+            !address.breaker.is_open()
+                && address.fitness(tried.contains(&index)) >= Fitness::Untried
+        })
+    }
+
+    /// The peer at an address; `turn` spreads over the host's own.
+    pub fn peer(&self, index: usize, turn: usize) -> Option<HttpPeer> {
+        let mut peer = self.addresses.get(index)?.peer(turn, &self.timeouts)?;
+        if let Some(authorities) = &self.authorities {
+            authorities.trusted_by(&mut peer.options);
+            // Connections of providers that trust others are not shared.
+            peer.group_key = authorities.group;
+        }
+        Some(peer)
+    }
+
+    pub fn succeeded(&self, index: usize) {
+        self.addresses[index].breaker.succeeded();
+    }
+
+    pub fn failed(&self, index: usize, now: Moment) {
+        let address = &self.addresses[index];
+        if address.breaker.failed(self.breaker, now) {
+            tracing::warn!(provider = %self.name, address = %address.label, "left alone for a while after failures in a row");
+        }
+    }
+}
+
+/// How fit an address is for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    Unresolved,
+    Resolved,
+    Untried,
+    Well,
+}
+
+/// The certificates that a provider's own must lead to.
+pub struct Authorities {
+    #[cfg(feature = "openssl")]
+    certificates: Arc<pingora::protocols::tls::CaType>,
+    /// The same for the same certificates.
+    group: u64,
+}
+
+impl Authorities {
+    /// Reads a file of PEM certificates.
+    ///
+    /// # Errors
+    /// When there is no certificate in it.
+    #[cfg(feature = "openssl")]
+    pub fn read(pem: &[u8]) -> Result<Self, &'static str> {
+        use std::hash::{DefaultHasher, Hasher};
+        let found = pingora::tls::x509::X509::stack_from_pem(pem).unwrap_or_default();
+        if found.is_empty() {
+            return Err("holds no certificate in PEM");
+        }
+        let mut group = DefaultHasher::new();
+        group.write(pem);
+        Ok(Self {
+            certificates: Arc::new(found.into_boxed_slice()),
+            group: group.finish(),
+        })
+    }
+
+    /// # Errors
+    /// Always: this build has no TLS.
+    #[cfg(not(feature = "openssl"))]
+    pub fn read(_pem: &[u8]) -> Result<Self, &'static str> {
+        Err("is of no use: this build has no TLS")
+    }
+
+    pub fn trusted_by(&self, options: &mut PeerOptions) {
+        #[cfg(feature = "openssl")]
+        {
+            options.ca = Some(Arc::clone(&self.certificates));
+        }
+        #[cfg(not(feature = "openssl"))]
+        let _without_tls = options;
+    }
 }
 
 /// One address of a provider. Its name is resolved in the background, so no request waits for DNS.
@@ -42,8 +178,16 @@ pub struct Address {
     /// Put before the request's path; empty or `/…` without a slash at its end.
     pub path: String,
     pub authority: HeaderValue,
+    /// Host and port, for the audit and for logs.
+    pub label: Arc<str>,
     resolved: ArcSwap<Vec<SocketAddr>>,
+    breaker: Breaker,
+    /// Looks in a row that it did not stand.
+    missed: AtomicU32,
 }
+
+/// So many looks in a row must fail before an address counts as ill.
+const MISSES: u32 = 2;
 
 impl Address {
     /// An address of the configuration; a literal needs no resolver.
@@ -59,15 +203,49 @@ impl Address {
             tls: address.tls,
             path: address.path.clone(),
             authority: authority(address),
+            label: address.authority().into(),
             resolved: ArcSwap::from_pointee(resolved),
+            breaker: Breaker::default(),
+            missed: AtomicU32::new(0),
         }
     }
 
-    /// Takes over what another address of the same host has resolved to.
+    /// Takes over what another address of the same host has resolved to, and how it stood.
     pub fn adopt(&self, other: &Self) {
         if self.host == other.host && self.port == other.port {
             self.resolved.store(other.resolved.load_full());
+            self.breaker.adopt(&other.breaker);
+            let missed = other.missed.load(Ordering::Relaxed);
+            self.missed.store(missed, Ordering::Relaxed);
         }
+    }
+
+    fn fitness(&self, tried: bool) -> Fitness {
+        if self.resolved.load().is_empty() {
+            Fitness::Unresolved
+        } else if tried {
+            Fitness::Resolved
+        } else if self.missed.load(Ordering::Relaxed) >= MISSES {
+            Fitness::Untried
+        } else {
+            Fitness::Well
+        }
+    }
+
+    /// Notes whether it answered when it was looked at. Says whether that is news.
+    pub fn observe(&self, answered: bool) -> bool {
+        if answered {
+            return self.missed.swap(0, Ordering::Relaxed) >= MISSES;
+        }
+        self.missed
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1)
+            == MISSES
+    }
+
+    /// The first of the host's addresses.
+    pub fn first(&self) -> Option<SocketAddr> {
+        self.resolved.load().first().copied()
     }
 
     /// Asks the resolver again and keeps the old answer when it has none.

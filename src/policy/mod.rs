@@ -4,6 +4,7 @@
 //! them. It knows neither keys (`identity`) nor money (`budget`).
 
 mod action;
+mod breaker;
 mod concurrency;
 mod gate;
 mod glob;
@@ -13,8 +14,10 @@ mod rate;
 mod refusals;
 mod registry;
 mod team;
+mod turns;
 
 pub use action::{Action, Actions, CategoryActions, read_actions};
+pub use breaker::{Breaker, BreakerTerms};
 pub use concurrency::{Concurrency, Full, Slot};
 pub use gate::{Denied, Gate, Pass};
 pub use glob::Glob;
@@ -24,3 +27,4 @@ pub use rate::{Pace, RateLimiter, RetryAfter};
 pub use refusals::{ClientStatuses, RefusalStatuses, SettableRefusal};
 pub use registry::Subject;
 pub use team::{Limits, TeamPolicy};
+pub use turns::turns;

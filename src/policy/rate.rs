@@ -15,10 +15,15 @@ use crate::domain::{Moment, Name};
 const MINUTE: i64 = 60_000_000_000;
 
 /// The limit is reached; after this long the next one passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(Duration);
 
 impl RetryAfter {
+    /// So many microseconds from now; none at all for less than none.
+    pub(super) fn micros(micros: i64) -> Self {
+        Self(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+    }
+
     /// Whole seconds for a `retry-after` header, rounded up, at least 1.
     #[must_use]
     pub fn seconds(self) -> u64 {

@@ -6,6 +6,8 @@
 pub mod ask;
 pub mod json;
 pub mod meter;
+pub mod model_name;
+pub mod models;
 pub mod output_bound;
 pub mod refusal;
 pub mod route;
@@ -15,6 +17,8 @@ pub mod usage_chunk;
 
 pub use ask::{Ask, AskError, OtherModel, read_ask};
 pub use meter::{Meter, MeterInput, Metered};
+pub use model_name::splice_model;
+pub use models::{LONGEST_LIST, shown_models};
 pub use output_bound::OutputBound;
 pub use refusal::{RefusalKind, refusal_body};
 pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};

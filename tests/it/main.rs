@@ -6,6 +6,7 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod attempts;
 mod audit;
 mod bill;
 mod bodies;
@@ -14,6 +15,7 @@ mod fleet;
 mod gateway;
 mod keys;
 mod lifecycle;
+mod models;
 mod provider;
 mod raw;
 mod redact;

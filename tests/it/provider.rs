@@ -53,7 +53,12 @@ pub struct Provider {
 impl Provider {
     /// Starts with [`usual`] answers.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::at("127.0.0.1:0").await
+    }
+
+    /// Starts at this address.
+    pub async fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let provider = Self {
             address: listener.local_addr().expect("bound"),
             received: Arc::default(),

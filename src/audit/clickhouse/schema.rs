@@ -27,6 +27,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "rollups",
             sql: include_str!("../../../deploy/clickhouse/0002_rollups.sql"),
         },
+        Migration {
+            number: 3,
+            name: "attempts",
+            sql: include_str!("../../../deploy/clickhouse/0003_attempts.sql"),
+        },
     ]
 }
 
@@ -94,10 +99,11 @@ mod tests {
 
     #[test]
     fn the_shipped_schema_has_every_column_with_its_type() {
-        let sql = migrations()[0].sql;
+        let sql: String = migrations().iter().map(|step| step.sql).collect();
         for column in COLUMNS {
             let found = sql.lines().any(|line| {
-                let mut words = line.trim().splitn(2, ' ');
+                let line = line.trim().trim_start_matches("ADD COLUMN IF NOT EXISTS ");
+                let mut words = line.splitn(2, ' ');
                 words.next() == Some(column.name)
                     && words
                         .next()

@@ -19,8 +19,8 @@ use read::Reader;
 /// The facts of one request that admission needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// As the client wrote it: 1 to 200 bytes of visible ASCII.
-    pub model: String,
+    /// As the client wrote it: 1 to 200 bytes of visible ASCII. `None` where it wrote none.
+    pub model: Option<String>,
     pub stream: bool,
     pub demand: Demand,
     /// Whether the answer will say its usage without our help: false only for a chat stream without `include_usage`.
@@ -29,6 +29,22 @@ pub struct Ask {
     pub others: Vec<OtherModel>,
     /// Whether the answer will come later by another request (`background`), so that this one will not tell its usage.
     pub background: bool,
+}
+
+impl Ask {
+    /// Puts another model in the place of the one that the request names.
+    pub fn rename(&mut self, endpoint: Endpoint, model: &str) {
+        let searched = self
+            .model
+            .as_deref()
+            .is_some_and(|named| read::searches(endpoint, named));
+        if read::searches(endpoint, model) && !searched {
+            for calls in [&mut self.demand.web_searches, &mut self.demand.server_calls] {
+                *calls = calls.map(|calls| calls.saturating_add(1));
+            }
+        }
+        self.model = Some(model.to_owned());
+    }
 }
 
 /// A model besides the one that a request names first.
@@ -74,7 +90,7 @@ pub fn read_ask(endpoint: Endpoint, body: &[u8]) -> Result<Ask, AskError> {
         return Err(fault(message, offset));
     }
     match read {
-        Ok(()) => reader.ask(body.len()).map_err(|message| fault(message, 0)),
+        Ok(()) => Ok(reader.ask(body.len())),
         Err(Fault::Syntax) => Err(fault("the body is not valid JSON", walker.offset())),
         Err(Fault::TooDeep) => Err(fault("the body nests too deeply", walker.offset())),
         Err(Fault::Unfinished) => Err(fault("the JSON of the body is cut off", walker.offset())),

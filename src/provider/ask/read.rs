@@ -123,11 +123,9 @@ impl Reader {
     }
 
     /// The ask of a body of that length, once it has been read.
-    pub(super) fn ask(mut self, length: usize) -> Result<Ask, &'static str> {
-        let Some(model) = self.model else {
-            return Err("`model` is missing");
-        };
-        if self.endpoint == Endpoint::ChatCompletions && model.contains("-search") {
+    pub(super) fn ask(mut self, length: usize) -> Ask {
+        let named = self.model.as_deref();
+        if named.is_some_and(|model| searches(self.endpoint, model)) {
             self.tools.may_search(Some(1));
         }
         let mut demand = self.demand;
@@ -138,8 +136,8 @@ impl Reader {
             self.endpoint,
             Endpoint::ChatCompletions | Endpoint::Completions
         );
-        Ok(Ask {
-            model,
+        Ask {
+            model: self.model,
             stream: self.stream,
             demand,
             usage_requested: !(chat && self.stream) || self.include_usage,
@@ -149,7 +147,7 @@ impl Reader {
                 .map(|entry| entry.model(&demand))
                 .collect(),
             background: self.background,
-        })
+        }
     }
 
     pub(super) fn see(&mut self, seen: Seen<'_>) {
@@ -388,6 +386,11 @@ impl Reader {
     pub(super) fn may_write(&mut self, writes: CacheWrites) {
         self.demand.cache_writes = self.demand.cache_writes.max(writes);
     }
+}
+
+/// Whether a model searches the web by its name alone.
+pub(super) fn searches(endpoint: Endpoint, model: &str) -> bool {
+    endpoint == Endpoint::ChatCompletions && model.contains("-search")
 }
 
 /// What a container is, from where it stands.
