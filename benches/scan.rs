@@ -73,8 +73,7 @@ fn scan(criterion: &mut Criterion) {
     let patterns: Vec<String> = rules
         .rules()
         .iter()
-        .filter(|rule| rule.has_own_pattern())
-        .map(|rule| rule.pattern().to_owned())
+        .filter_map(|rule| rule.sought().map(str::to_owned))
         .collect();
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Bytes(bytes as u64));

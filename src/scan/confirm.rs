@@ -61,7 +61,8 @@ pub fn pattern(
             return false;
         }
         *resume = leaf_start + whole.end;
-        if accepts(rule, window, secret.clone()) {
+        let announced = || is_announced(rule, text, leaf_start + whole.start);
+        if accepts(rule, window, secret.clone()) && announced() {
             let secret = leaf_start + secret.start..leaf_start + secret.end;
             found.push(Confirmed {
                 kind: Kind::Rule(index),
@@ -107,6 +108,17 @@ pub fn keyword(
             true
         },
     );
+}
+
+/// Whether one of the rule's keywords, if it has any, ends near enough before `at`.
+fn is_announced(rule: &Rule, text: &[u8], at: usize) -> bool {
+    let is_near = |word: &String| {
+        let from = at.saturating_sub(rule.distance.saturating_add(word.len()));
+        let before = text.get(from..at).unwrap_or_default();
+        let mut places = before.windows(word.len());
+        places.any(|place| place.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    rule.keywords.is_empty() || rule.keywords.iter().any(is_near)
 }
 
 /// Calls `each` with the ranges of every match and of the secret in it, until it says no.

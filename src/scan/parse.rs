@@ -23,12 +23,13 @@ const DISTANCE: usize = 60;
 const DISTANCE_LIMIT: usize = 500;
 /// Bytes that a compiled pattern may take in the `regex` crate.
 const REGEX_SIZE: usize = 16 << 20;
-const RULE_KEYS: [&str; 12] = [
+const RULE_KEYS: [&str; 13] = [
     "id",
     "category",
     "family",
     "description",
     "pattern",
+    "hint",
     "keywords",
     "distance",
     "validator",
@@ -169,6 +170,7 @@ fn one(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
     let family = fields.optional_text("family");
     let description = fields.text("description").map(|(text, _)| text);
     let pattern = fields.text("pattern");
+    let hint = fields.optional_text("hint");
     let keywords = fields.list("keywords");
     let distance = fields.size("distance", DISTANCE_LIMIT).unwrap_or(DISTANCE);
     let validators = fields.list("validator");
@@ -181,14 +183,15 @@ fn one(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
     let keywords = lower_keywords(notes, keywords);
     let validators = known_validators(notes, validators);
     let compiled = pattern.and_then(|(pattern, span)| compile(notes, pattern, span));
+    let hint_anchored = hint
+        .as_ref()
+        .is_some_and(|(hint, span)| is_hint(notes, hint, span));
     if notes.count() > faults_before {
         return None;
     }
     let (compiled, family, (id, id_span)) = (compiled?, family?, id?);
-    if keywords.is_empty()
-        && !compiled.anchored
-        && matches!(family, Family::Secrets | Family::Context)
-    {
+    let anchored = compiled.anchored || hint_anchored;
+    if keywords.is_empty() && !anchored && matches!(family, Family::Secrets | Family::Context) {
         notes.fault(
             compiled.span,
             "the pattern has no fixed text of three characters that every match holds, so it would slow down every scan; add one, or give the rule keywords",
@@ -206,12 +209,13 @@ fn one(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
         pattern: compiled.pattern,
         regex: compiled.regex,
         group: compiled.group,
+        hint: hint.map(|(hint, _)| hint),
         keywords,
         distance,
         validators,
         entropy,
         longest: compiled.longest,
-        anchored: compiled.anchored,
+        anchored,
     })
 }
 
@@ -275,6 +279,24 @@ fn lower_keywords(notes: &mut Notes<'_>, keywords: Vec<(String, Range<usize>)>) 
             word.to_ascii_lowercase()
         })
         .collect()
+}
+
+/// Whether the matcher can look for a hint. What it cannot do is noted.
+fn is_hint(notes: &mut Notes<'_>, hint: &str, span: &Range<usize>) -> bool {
+    match shape::of(hint) {
+        Ok(shape) if shape.literal > 0 => true,
+        Ok(_) => {
+            notes.fault(
+                span.clone(),
+                "the hint has no fixed text that every match holds",
+            );
+            false
+        }
+        Err(message) => {
+            notes.fault(span.clone(), &message);
+            false
+        }
+    }
 }
 
 /// A pattern that both engines can use, as far as the `regex` crate can tell.
@@ -379,7 +401,7 @@ distance = -1
         r.toml:2:1  `description` is missing
         r.toml:3:6  an id is 1 to 64 lower-case letters, digits and `-`
         r.toml:4:12  a category is 1 to 40 lower-case letters, digits and `_`
-        r.toml:5:1  unknown key `descriptio`; expected one of: id, category, family, description, pattern, keywords, distance, validator, entropy, examples, counter_examples, references
+        r.toml:5:1  unknown key `descriptio`; expected one of: id, category, family, description, pattern, hint, keywords, distance, validator, entropy, examples, counter_examples, references
         r.toml:6:11  the pattern does not compile: unclosed group
         r.toml:7:12  must be a whole number up to 500
         ");

@@ -66,6 +66,8 @@ pub struct Rule {
     pub(super) regex: Regex,
     /// The capture group that is the secret; 0 is the whole match.
     pub(super) group: usize,
+    /// What the matcher looks for in place of the pattern: simpler, and found wherever the pattern matches.
+    pub(super) hint: Option<String>,
     /// Lower-case words of which one must stand before the match; empty: none needed.
     pub(super) keywords: Vec<String>,
     /// Bytes from the end of the keyword to the start of the match, at most.
@@ -86,10 +88,11 @@ impl Rule {
         &self.pattern
     }
 
-    /// Whether the matcher looks for the pattern itself, rather than for a keyword before it.
+    /// What the matcher looks for: the hint or the pattern; `None` where it looks for the keywords.
     #[must_use]
-    pub const fn has_own_pattern(&self) -> bool {
-        self.keywords.is_empty()
+    pub fn sought(&self) -> Option<&str> {
+        let pattern = self.keywords.is_empty().then_some(&self.pattern);
+        self.hint.as_ref().or(pattern).map(String::as_str)
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::confirm::{self, Kind};
-use super::decode::INVISIBLE;
 use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
@@ -65,23 +64,11 @@ pub struct Body<'a> {
 /// What a hit's slot stands for.
 #[derive(Clone, Debug)]
 enum Slot {
-    /// A rule found by its own pattern.
-    Pattern(usize),
+    /// Rules found by their own pattern or hint.
+    Pattern(Vec<usize>),
     /// A word that these rules want before their match.
     Keyword(Vec<usize>),
-    /// No rule's: what is around it is coded once more.
-    Coded(Coding),
 }
-
-/// What the matcher looks for besides the rules: it is on its way through the text anyway.
-const CODED: [(Coding, &str); 3] = [
-    (
-        Coding::Entities,
-        "&(?:amp|lt|gt|quot|apos|sol|equals|plus|colon|lowbar|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});",
-    ),
-    (Coding::Percent, "%[2-7][0-9a-fA-F]"),
-    (Coding::Invisible, INVISIBLE),
-];
 
 /// Rules and values, compiled. Immutable; a change of either makes a new one.
 pub struct Scanner {
@@ -109,8 +96,6 @@ pub struct Workspace {
     blocks: Blocks,
     marks: Marks,
     pieces: Vec<Piece>,
-    /// Places that the matcher found to be coded.
-    coded: Vec<(Coding, u32)>,
     /// Per rule: where its last match ended.
     resume: Vec<usize>,
 }
@@ -266,7 +251,6 @@ impl Scanner {
             blocks,
             marks,
             pieces,
-            coded,
             ..
         } = workspace;
         pieces.clear();
@@ -279,11 +263,7 @@ impl Scanner {
         marks.read(text);
         marks.pieces(text, pieces);
         self.digits.base64(text, marks, pieces);
-        for (coding, _) in CODED {
-            let places = coded.iter().filter(|(found, _)| *found == coding);
-            let places = places.map(|(_, end)| *end as usize - 1);
-            pieces::around(coding, places, text, pieces);
-        }
+        marks.decoded_pieces(text, pieces);
     }
 
     fn prepare(&self, workspace: &mut Workspace) -> Result<(), Undecodable> {
@@ -314,12 +294,10 @@ impl Scanner {
         let Workspace {
             memory,
             texts,
-            coded,
             resume,
             ..
         } = workspace;
         let text = texts.get_mut(level).ok_or(Undecodable::Engine)?;
-        coded.clear();
         resume.fill(0);
         let Text {
             bytes, confirmed, ..
@@ -329,13 +307,12 @@ impl Scanner {
             outcome = outcome.and(engine.find(&text.bytes, memory));
             for hit in memory.hits() {
                 match self.slots.get(hit.slot as usize) {
-                    Some(Slot::Pattern(rule)) => {
-                        self.confirm(&[*rule], confirm::pattern, *hit, text, resume);
+                    Some(Slot::Pattern(rules)) => {
+                        self.confirm(rules, confirm::pattern, *hit, text, resume);
                     }
                     Some(Slot::Keyword(rules)) => {
                         self.confirm(rules, confirm::keyword, *hit, text, resume);
                     }
-                    Some(Slot::Coded(coding)) => coded.push((*coding, hit.last)),
                     None => {}
                 }
             }
@@ -431,23 +408,29 @@ impl Workspace {
 fn plan(rules: &[Rule]) -> (Vec<Slot>, Vec<Wanted<'_>>, Vec<Wanted<'_>>) {
     let (mut slots, mut quick, mut slow) = (Vec::new(), Vec::new(), Vec::new());
     let mut keywords: HashMap<&str, usize> = HashMap::new();
+    let mut patterns: HashMap<&str, usize> = HashMap::new();
     for (index, rule) in rules.iter().enumerate() {
-        if rule.keywords.is_empty() {
-            let wanted = Wanted {
-                slot: slots.len(),
-                pattern: rule.pattern.clone(),
-                origin: Some(&rule.origin),
-            };
-            slots.push(Slot::Pattern(index));
-            if rule.anchored { &mut quick } else { &mut slow }.push(wanted);
+        let wanted = |slot: usize, pattern: String| Wanted {
+            slot,
+            pattern,
+            origin: Some(&rule.origin),
+        };
+        if let Some(sought) = rule.sought() {
+            let place = *patterns.entry(sought).or_insert_with(|| {
+                let engine = if rule.anchored { &mut quick } else { &mut slow };
+                engine.push(wanted(slots.len(), sought.to_owned()));
+                slots.push(Slot::Pattern(Vec::new()));
+                slots.len() - 1
+            });
+            if let Some(Slot::Pattern(rules)) = slots.get_mut(place) {
+                rules.push(index);
+            }
+            continue;
         }
         for keyword in &rule.keywords {
             let place = *keywords.entry(keyword).or_insert_with(|| {
-                quick.push(Wanted {
-                    slot: slots.len(),
-                    pattern: format!("(?i){}", regex_syntax::escape(keyword)),
-                    origin: Some(&rule.origin),
-                });
+                let pattern = format!("(?i){}", regex_syntax::escape(keyword));
+                quick.push(wanted(slots.len(), pattern));
                 slots.push(Slot::Keyword(Vec::new()));
                 slots.len() - 1
             });
@@ -455,14 +438,6 @@ fn plan(rules: &[Rule]) -> (Vec<Slot>, Vec<Wanted<'_>>, Vec<Wanted<'_>>) {
                 rules.push(index);
             }
         }
-    }
-    for (coding, pattern) in CODED {
-        quick.push(Wanted {
-            slot: slots.len(),
-            pattern: pattern.to_owned(),
-            origin: None,
-        });
-        slots.push(Slot::Coded(coding));
     }
     (slots, quick, slow)
 }

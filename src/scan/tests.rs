@@ -84,6 +84,36 @@ fn a_keyword_in_a_key_announces_the_value() {
 }
 
 #[test]
+fn a_hint_finds_the_pattern_and_the_keyword_is_still_asked_for() {
+    let rules = r#"
+[[rule]]
+id = "heron-id"
+category = "heron_id"
+description = "Heron id"
+pattern = '\b[0-9]{1,9}\|[a-z0-9]{12}\b'
+hint = '\|[a-z0-9]{12}'
+keywords = ["heron"]
+distance = 20
+"#;
+    let scanner = scanner(rules);
+    let count = |text: &str| scan(&scanner, text).findings.len();
+    assert_eq!(count("HERON id: 4711|abcdef123456, 0815|abcdef123457"), 1);
+    assert_eq!(count(r#"{"heron":"4711|abcdef123456"}"#), 1);
+    assert_eq!(count("egret: 4711|abcdef123456"), 0);
+    assert_eq!(count("heron, heron: x|abcdef123456"), 0);
+    let file = RuleFile {
+        name: "r.toml",
+        text: &rules.replace(r"'\|[a", "'[a"),
+    };
+    let faults = RuleSet::parse(&[file], &Family::ALL).unwrap_err();
+    let said = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        said,
+        ["r.toml:7:8  the hint has no fixed text that every match holds"]
+    );
+}
+
+#[test]
 fn plain_text_is_scanned_as_it_is() {
     assert_eq!(
         seen("x=acme_0123456789ab, acme_ba9876543210"),

@@ -89,12 +89,8 @@ fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     let mut at = piece.start;
     while let Some(sign) = plain_to(b'&', text, at, piece.end, events) {
         let rest = text.get(sign..piece.end).unwrap_or_default();
-        let body = rest.get(1..rest.len().min(12)).unwrap_or_default();
-        let entity = memchr(b';', body).and_then(|length| Some((body.get(..length)?, length + 2)));
         at = sign + 1;
-        if let Some((character, taken)) =
-            entity.and_then(|(name, taken)| Some((character(name)?, taken)))
-        {
+        if let Some((character, taken)) = entity(rest) {
             at = sign + taken;
             let mut bytes = [0; 4];
             events.stands_for(character.encode_utf8(&mut bytes).as_bytes(), sign..at);
@@ -102,6 +98,13 @@ fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
             events.plain(sign..at);
         }
     }
+}
+
+/// The character whose entity the text starts with, and how many bytes that takes.
+pub fn entity(text: &[u8]) -> Option<(char, usize)> {
+    let body = text.get(1..text.len().min(12))?;
+    let length = memchr(b';', body)?;
+    Some((character(body.get(..length)?)?, length + 2))
 }
 
 /// What `&name;` stands for.

@@ -37,11 +37,21 @@ impl Lanes {
         a | b << 16 | c << 32 | d << 48
     }
 
-    /// Which bytes are one or the other.
+    /// Which bytes are one of these.
     #[inline]
-    pub fn either(self, one: u8, other: u8) -> u64 {
-        let (one, other) = (u8x16::splat(one), u8x16::splat(other));
-        self.mask(|lane| lane.simd_eq(one) | lane.simd_eq(other))
+    pub fn any<const N: usize>(self, bytes: [u8; N]) -> u64 {
+        let bytes = bytes.map(u8x16::splat);
+        self.mask(|lane| {
+            let same = bytes.map(|byte| lane.simd_eq(byte));
+            same.into_iter().fold(u8x16::ZERO, |all, one| all | one)
+        })
+    }
+
+    /// Whether there is a byte that is not ASCII.
+    #[inline]
+    pub fn has_high(self) -> bool {
+        let [a, b, c, d] = self.0;
+        (a | b | c | d).to_bitmask() != 0
     }
 
     /// The first bit of each word of eight bytes that could all be digits of base64, where the word before is such a word
@@ -103,7 +113,8 @@ mod tests {
         for block in blocks() {
             let slow = (0..BLOCK).filter(|at| matches!(block[*at], b'"' | b'\\'));
             let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
-            assert_eq!(Lanes::of(&block).either(b'"', b'\\'), slow);
+            assert_eq!(Lanes::of(&block).any([b'"', b'\\']), slow);
+            assert_eq!(Lanes::of(&block).has_high(), !block.is_ascii());
         }
     }
 

@@ -84,7 +84,7 @@ impl<'a> Leaves<'a> {
     /// second: how many bytes those are, and whether the string ends or cannot go on there.
     #[inline]
     fn block(&mut self, window: &[u8; 2 * BLOCK], block: &[u8; BLOCK]) -> (usize, Option<Stop>) {
-        let mut special = Lanes::of(block).either(b'"', b'\\');
+        let mut special = Lanes::of(block).any([b'"', b'\\']);
         let mut at = 0;
         while special != 0 {
             let next = special.trailing_zeros() as usize;

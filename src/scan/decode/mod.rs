@@ -16,5 +16,3 @@ mod lanes;
 mod leaves;
 pub mod locate;
 pub mod pieces;
-
-pub use fold::INVISIBLE;

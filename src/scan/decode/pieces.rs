@@ -1,10 +1,9 @@
 //! Which pieces of a text are coded once more. Most text is not, so this looks only at the few bytes that could tell:
-//! backslashes, line breaks, long runs without a space. What the matcher finds on its way (entities, percent signs,
-//! invisible characters) is added to it.
+//! backslashes, line breaks, percent signs, ampersands, long runs without a space.
 
 use std::ops::Range;
 
-use super::coding::{Coding, base64_digit};
+use super::coding::{self, Coding, base64_digit};
 use super::escape;
 use super::events::CUT;
 use super::fold;
@@ -97,11 +96,37 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == CUT
 }
 
+/// Places of one kind in a text: the first and the last of those that are near each other.
+#[derive(Default)]
+struct Places(Vec<(u32, u32)>);
+
+impl Places {
+    fn add(&mut self, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        match self.0.last_mut() {
+            Some((_, last)) if at.wrapping_sub(*last) <= NEAR => *last = at,
+            _ => self.0.push((at, at)),
+        }
+    }
+
+    /// Adds the pieces around them.
+    fn pieces(&self, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>) {
+        let mut cluster = Cluster::new(coding);
+        for &(first, last) in &self.0 {
+            cluster.add(text, first as usize, pieces);
+            cluster.last = last as usize;
+        }
+        cluster.close(text, pieces);
+    }
+}
+
 /// The bytes of a text that may tell of codings.
 #[derive(Default)]
 pub struct Marks {
-    /// First and last of backslashes that are near each other.
-    escapes: Vec<(u32, u32)>,
+    escapes: Places,
+    percents: Places,
+    entities: Places,
+    invisible: Places,
     /// Line breaks after what may be half a secret.
     breaks: Vec<u32>,
     /// Whole words of eight bytes, at least two, that could all be digits of base64: where they start and end.
@@ -109,22 +134,29 @@ pub struct Marks {
 }
 
 impl Marks {
-    pub fn clear(&mut self) {
-        self.escapes.clear();
+    fn places(&mut self) -> [&mut Vec<(u32, u32)>; 5] {
+        [
+            &mut self.escapes.0,
+            &mut self.percents.0,
+            &mut self.entities.0,
+            &mut self.invisible.0,
+            &mut self.runs,
+        ]
+    }
+
+    fn clear(&mut self) {
+        self.places().into_iter().for_each(Vec::clear);
         self.breaks.clear();
-        self.runs.clear();
     }
 
     /// Gives memory above `kept` bytes back.
     pub fn shrink(&mut self, kept: usize) {
         self.clear();
-        if self.capacity() * size_of::<u32>() > kept {
+        let pairs = self.places().map(|places| places.capacity());
+        let numbers = pairs.iter().sum::<usize>() * 2 + self.breaks.capacity();
+        if numbers * size_of::<u32>() > kept {
             *self = Self::default();
         }
-    }
-
-    fn capacity(&self) -> usize {
-        (self.escapes.capacity() + self.runs.capacity()) * 2 + self.breaks.capacity()
     }
 
     /// Finds the marks of a text, in place of those of another.
@@ -144,15 +176,35 @@ impl Marks {
     /// Finds the marks of the block at `at`.
     #[inline]
     fn block(&mut self, text: &[u8], at: usize, lanes: Lanes, carry: &mut u64) {
-        let mut found = lanes.either(b'\n', b'\\');
-        while found != 0 {
-            self.line(text, at + found.trailing_zeros() as usize);
-            found &= found - 1;
+        each(lanes.any([b'\n', b'\\', b'%', b'&']), |place| {
+            self.sign(text, at + place);
+        });
+        if lanes.has_high() {
+            each(lanes.any(fold::INVISIBLE), |place| {
+                let length = fold::invisible(text.get(at + place..).unwrap_or_default());
+                if length > 0 {
+                    self.invisible.add(at + place + length - 1);
+                }
+            });
         }
-        let mut words = lanes.base64_words(carry);
-        while words != 0 {
-            self.words(at + words.trailing_zeros() as usize);
-            words &= words - 1;
+        each(lanes.base64_words(carry), |place| self.words(at + place));
+    }
+
+    /// A line break, a backslash, a percent sign or an ampersand stands at `at`.
+    #[inline]
+    fn sign(&mut self, text: &[u8], at: usize) {
+        match text.split_at_checked(at) {
+            Some((before, [b'\n', ..])) if fold::may_end(before) => {
+                self.breaks.push(u32::try_from(at).unwrap_or(u32::MAX));
+            }
+            Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escapes.add(at),
+            Some((_, [b'%', b'2'..=b'7', digit, ..])) if digit.is_ascii_hexdigit() => {
+                self.percents.add(at);
+            }
+            Some((_, rest @ [b'&', ..])) if coding::entity(rest).is_some() => {
+                self.entities.add(at);
+            }
+            _ => {}
         }
     }
 
@@ -166,34 +218,16 @@ impl Marks {
         }
     }
 
-    /// A line break or a backslash stands at `at`.
-    #[inline]
-    fn line(&mut self, text: &[u8], at: usize) {
-        match text.split_at_checked(at) {
-            Some((before, [b'\n', ..])) if fold::may_end(before) => {
-                self.breaks.push(u32::try_from(at).unwrap_or(u32::MAX));
-            }
-            Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escape(at),
-            _ => {}
-        }
-    }
-
-    fn escape(&mut self, at: usize) {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
-        match self.escapes.last_mut() {
-            Some((_, last)) if at.wrapping_sub(*last) <= NEAR => *last = at,
-            _ => self.escapes.push((at, at)),
-        }
+    /// Pieces in percent signs and entities, and pieces with characters that do not show.
+    pub fn decoded_pieces(&self, text: &[u8], pieces: &mut Vec<Piece>) {
+        self.entities.pieces(Coding::Entities, text, pieces);
+        self.percents.pieces(Coding::Percent, text, pieces);
+        self.invisible.pieces(Coding::Invisible, text, pieces);
     }
 
     /// Pieces in backslash escapes, and pieces that a line break cuts.
     pub fn pieces(&self, text: &[u8], pieces: &mut Vec<Piece>) {
-        let mut cluster = Cluster::new(Coding::Escapes);
-        for &(first, last) in &self.escapes {
-            cluster.add(text, first as usize, pieces);
-            cluster.last = last as usize;
-        }
-        cluster.close(text, pieces);
+        self.escapes.pieces(Coding::Escapes, text, pieces);
         let mut fold: Option<Range<usize>> = None;
         let folds = self
             .breaks
@@ -210,20 +244,6 @@ impl Marks {
         }
         pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
     }
-}
-
-/// Pieces around places that the matcher found, in the order of the text.
-pub fn around(
-    coding: Coding,
-    places: impl Iterator<Item = usize>,
-    text: &[u8],
-    pieces: &mut Vec<Piece>,
-) {
-    let mut cluster = Cluster::new(coding);
-    for at in places {
-        cluster.add(text, at, pieces);
-    }
-    cluster.close(text, pieces);
 }
 
 /// The end of one block and the start of the next, read as one; short blocks between others whole. `joins` are the ends
@@ -268,6 +288,15 @@ fn near<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
         .enumerate()
         .take_while(|(count, b)| **b != CUT && (*count < JOINED_LEAST || **b > b' '))
         .count()
+}
+
+/// Calls `look` with the number of each bit that is set.
+#[inline]
+fn each(mut bits: u64, mut look: impl FnMut(usize)) {
+    while bits != 0 {
+        look(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
 }
 
 /// For each byte its value as a digit of base64, or [`NO_DIGIT`].
