@@ -24,7 +24,8 @@ test: setup chdb
 		$(CARGO) nextest run --locked --no-fail-fast; \
 	else \
 		$(CARGO) test --locked; \
-	fi
+	fi; \
+	status=$$?; ./tests/facade/install --told; exit $$status
 
 lint: setup
 	$(CARGO) fmt --check

@@ -2,8 +2,10 @@
 
 mod alerts;
 mod assemble;
+mod audit_log;
 mod fleet;
 mod listen;
+mod marks;
 pub mod warehouse;
 mod watch;
 
@@ -20,13 +22,14 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use fleet::Fleet;
+use marks::Marks;
 
 pub use assemble::{AssembleError, Parts, assemble, people};
 
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
-use crate::audit::{Durability, Label, Log, LogError, LogOptions, OnFull, OperatorAction};
+use crate::audit::{Label, Log, LogError, OperatorAction};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
 use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
@@ -106,13 +109,17 @@ pub struct Shared {
     pub key: InstallationKey,
     /// Held by whoever replaces the snapshot, so that no change undoes another.
     pub changing: Mutex<()>,
+    /// What the files were that the snapshot was made of.
+    marks: Mutex<Marks>,
 }
 
 impl Shared {
-    /// Replaces the snapshot by one from the files as they are now, with the people as they are now.
-    fn rebuild(&self, path: &Path) -> Result<(), StartError> {
+    /// Replaces the snapshot by one from the files as they are now, with the people as they are now. The marks of the
+    /// files before, and now.
+    fn rebuild(&self, path: &Path) -> Result<(Marks, Marks), StartError> {
         let _alone = self.changing.lock();
         let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
+        let marks = Marks::of(path, &settings);
         let parts = Parts {
             ledger: &self.ledger,
             rates: &self.rates,
@@ -126,7 +133,8 @@ impl Shared {
         let snapshot = assemble(settings, people, &parts)?;
         adopt_names(&snapshot, &before);
         self.live.replace(snapshot);
-        Ok(())
+        let before = std::mem::replace(&mut *self.marks.lock(), marks.clone());
+        Ok((before, marks))
     }
 }
 
@@ -154,15 +162,7 @@ impl App {
         let settings = config::load(path).map_err(StartError::Configuration)?;
         let key = InstallationKey::open_or_create(&settings.state.dir)?;
         let directory = Directory::open(&settings.state.dir)?;
-        let options = log_options(&settings);
-        let (log, recovered) = Log::open(&settings.state.dir, options, Moment::now())?;
-        if recovered.lost > 0 || recovered.truncated_bytes > 0 {
-            warn!(
-                lost = recovered.lost,
-                truncated_bytes = recovered.truncated_bytes,
-                "recovered the audit log"
-            );
-        }
+        let (log, recovered) = audit_log::open(&settings)?;
         let (ledger, courier) = fleet::ledger(&settings, recovered.balances)?;
         let rates = Arc::new(RateLimiter::default());
         let parts = Parts {
@@ -170,6 +170,7 @@ impl App {
             rates: &rates,
             key: &key,
         };
+        let marks = Mutex::new(Marks::of(path, &settings));
         let settings = Arc::new(settings);
         let people = assemble::people(Arc::new(directory.load()?), &settings, &parts);
         let snapshot = assemble(Arc::clone(&settings), Arc::new(people), &parts)?;
@@ -181,6 +182,7 @@ impl App {
             metrics: Arc::new(Metrics::new()?),
             key,
             changing: Mutex::new(()),
+            marks,
         });
         let fleet = match courier {
             None => None,
@@ -260,36 +262,49 @@ impl App {
         // Compiling rules takes up to a second: not on a worker that serves requests.
         let rebuilt = tokio::task::spawn_blocking(move || shared.rebuild(&path)).await;
         let result = match rebuilt {
-            Ok(Ok(())) => {
+            Ok(Ok((before, now))) => {
                 watch::resolve_all(&self.shared.live.load().upstreams).await;
                 info!("configuration reloaded");
+                self.note_reload(&before, &now);
                 "ok"
             }
             Ok(Err(error)) => {
                 warn!(%error, "the new configuration is wrong; the old one stays");
+                self.note("config.reloaded", "failed: the old one stays");
                 "failed"
             }
             Err(error) => {
                 warn!(%error, "the reload broke off; the old configuration stays");
+                self.note("config.reloaded", "failed: the old one stays");
                 "failed"
             }
         };
-        self.note_reload(result);
         let reloads = &self.shared.metrics.reloads;
         reloads.with_label_values(&["configuration", result]).inc();
     }
 
+    /// Says what a reload changed; another rule set is an action of its own.
+    fn note_reload(&self, before: &Marks, now: &Marks) {
+        let mut change = vec!["ok".to_owned()];
+        change.extend(before.changes(now));
+        self.note("config.reloaded", &change.join("; "));
+        if before.rules != now.rules {
+            let change = format!("rules: {} -> {}", before.rules, now.rules);
+            self.note("rules.swapped", &change);
+        }
+    }
+
     /// A reload at an operator's word is a row of the audit, whether it took effect or not.
-    fn note_reload(&self, result: &'static str) {
+    fn note(&self, what: &'static str, change: &str) {
         let action = OperatorAction {
             id: uuid::Uuid::now_v7(),
             at: Moment::now(),
             organisation: None,
             team: None,
             who: Label::clean("signal", 64),
-            what: "config.reloaded",
+            what,
             subject: Label::clean(&self.config.display().to_string(), 128),
-            change: Label::clean(result, 64),
+            change: Label::clean(change, 256),
         };
         if let Err(error) = self.shared.log.operator(action) {
             warn!(%error, "the audit did not take the reload");
@@ -329,24 +344,6 @@ impl App {
             clickhouse.join();
         }
         info!("stopped");
-    }
-}
-
-fn log_options(settings: &Settings) -> LogOptions {
-    let audit = &settings.audit;
-    LogOptions {
-        durability: match audit.durability {
-            config::Durability::Batched => Durability::Batched,
-            config::Durability::Strict => Durability::Strict,
-        },
-        on_full: match audit.on_full {
-            config::OnFull::Refuse => OnFull::Refuse,
-            config::OnFull::Shed => OnFull::Shed,
-        },
-        sync_every: audit.flush_interval,
-        segment_bytes: audit.segment,
-        spool_bytes: audit.spool,
-        ..LogOptions::default()
     }
 }
 

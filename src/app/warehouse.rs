@@ -10,6 +10,7 @@ pub fn server(settings: &ClickHouse) -> Result<Server, SecretError> {
         url: settings.url.clone(),
         database: settings.database.clone(),
         user: settings.user.clone(),
+        timeout: settings.timeout,
         password: settings
             .password
             .as_ref()

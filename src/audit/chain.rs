@@ -76,6 +76,29 @@ impl Seal {
         wire::put_bytes(out, 5, &self.signature);
     }
 
+    /// As witnesses outside keep it: one line of JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::json!({
+            "boot": self.boot.to_string(), "seq": self.seq, "hash": hex(&self.hash),
+            "at_micros": self.at.micros(), "signature": hex(&self.signature),
+        })
+        .to_string()
+    }
+
+    /// Reads what [`Seal::to_json`] wrote.
+    #[must_use]
+    pub fn from_json(line: &str) -> Option<Self> {
+        let seal: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(Self {
+            boot: Uuid::try_parse(seal["boot"].as_str()?).ok()?,
+            seq: seal["seq"].as_u64()?,
+            hash: unhex(seal["hash"].as_str()?)?,
+            at: Moment::from_micros(seal["at_micros"].as_i64()?),
+            signature: unhex(seal["signature"].as_str()?)?,
+        })
+    }
+
     /// # Errors
     /// When the bytes are no seal.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {

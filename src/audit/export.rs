@@ -1,4 +1,6 @@
-//! Rows as CSV and NDJSON: the same names and the same values in both, whichever store they come from.
+//! Rows as CSV, NDJSON and Parquet: the same names and the same values, whichever store they come from.
+
+mod parquet;
 
 use std::io::{self, Write};
 
@@ -15,6 +17,49 @@ use crate::domain::Usd;
 pub enum Format {
     Csv,
     Ndjson,
+    Parquet,
+}
+
+/// An export in the making: begin it, hand it rows, finish it.
+pub enum Export<'a> {
+    Csv(&'a mut dyn Write),
+    Ndjson(&'a mut dyn Write),
+    Parquet(Box<parquet::ParquetWriter<'a>>),
+}
+
+impl<'a> Export<'a> {
+    /// # Errors
+    /// When `out` does not take the beginning.
+    pub fn begin(format: Format, out: &'a mut dyn Write) -> io::Result<Self> {
+        Ok(match format {
+            Format::Csv => {
+                let names: Vec<String> = COLUMNS.iter().map(title).collect();
+                writeln!(out, "{},boot,seq,prev_hash,row_hash", names.join(","))?;
+                Self::Csv(out)
+            }
+            Format::Ndjson => Self::Ndjson(out),
+            Format::Parquet => Self::Parquet(Box::new(parquet::ParquetWriter::new(out)?)),
+        })
+    }
+
+    /// # Errors
+    /// When `out` does not take the row.
+    pub fn row(&mut self, record: &Record<'_>) -> io::Result<()> {
+        match self {
+            Self::Csv(out) => write_csv(record, out),
+            Self::Ndjson(out) => write_ndjson(record, out),
+            Self::Parquet(writer) => writer.row(record),
+        }
+    }
+
+    /// # Errors
+    /// When `out` does not take the end.
+    pub fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Csv(out) | Self::Ndjson(out) => out.flush(),
+            Self::Parquet(writer) => writer.finish(),
+        }
+    }
 }
 
 /// A column's name outside: money is told in dollars.
@@ -68,49 +113,34 @@ pub fn object(record: &Record<'_>) -> Map<String, Value> {
     object
 }
 
-/// The first line of a CSV file; nothing for NDJSON.
+/// One row, as one line of JSON.
 ///
 /// # Errors
 /// When `out` does not take it.
-pub fn write_head(format: Format, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Ndjson => Ok(()),
-        Format::Csv => {
-            let names: Vec<String> = COLUMNS.iter().map(title).collect();
-            writeln!(out, "{},boot,seq,prev_hash,row_hash", names.join(","))
-        }
-    }
+pub fn write_ndjson(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", Value::Object(object(record)))
 }
 
-/// One row, as one line.
-///
-/// # Errors
-/// When `out` does not take it.
-pub fn write_row(format: Format, record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Ndjson => writeln!(out, "{}", Value::Object(object(record))),
-        Format::Csv => {
-            let mut line = String::new();
-            for (column, cell) in COLUMNS.iter().zip(record.entry.cells()) {
-                match (column.kind, cell) {
-                    (Kind::Time, Cell::Whole(micros)) => line.push_str(&time(micros)),
-                    (Kind::Money, Cell::Whole(nanos)) => {
-                        line.push_str(&Usd::from_nanos(nanos).to_string());
-                    }
-                    (_, Cell::Text(text)) => push_csv(&mut line, &text),
-                    (_, Cell::Whole(number) | Cell::Maybe(Some(number))) => {
-                        line.push_str(&number.to_string());
-                    }
-                    (_, Cell::Maybe(None)) => {}
-                    (_, Cell::Flag(flag)) => line.push_str(if flag { "true" } else { "false" }),
-                    (_, Cell::Id(id)) => line.push_str(&id.to_string()),
-                }
-                line.push(',');
+fn write_csv(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = String::new();
+    for (column, cell) in COLUMNS.iter().zip(record.entry.cells()) {
+        match (column.kind, cell) {
+            (Kind::Time, Cell::Whole(micros)) => line.push_str(&time(micros)),
+            (Kind::Money, Cell::Whole(nanos)) => {
+                line.push_str(&Usd::from_nanos(nanos).to_string());
             }
-            let (before, hash) = (hex(&record.before), hex(&record.hash));
-            writeln!(out, "{line}{},{},{before},{hash}", record.boot, record.seq)
+            (_, Cell::Text(text)) => push_csv(&mut line, &text),
+            (_, Cell::Whole(number) | Cell::Maybe(Some(number))) => {
+                line.push_str(&number.to_string());
+            }
+            (_, Cell::Maybe(None)) => {}
+            (_, Cell::Flag(flag)) => line.push_str(if flag { "true" } else { "false" }),
+            (_, Cell::Id(id)) => line.push_str(&id.to_string()),
         }
+        line.push(',');
     }
+    let (before, hash) = (hex(&record.before), hex(&record.hash));
+    writeln!(out, "{line}{},{},{before},{hash}", record.boot, record.seq)
 }
 
 /// A text as a CSV cell. One that a spreadsheet would take for a formula gets an apostrophe before it.
@@ -152,8 +182,9 @@ mod tests {
     #[test]
     fn a_csv_line_holds_no_formula_and_as_many_cells_as_its_head() {
         let mut out = Vec::new();
-        write_head(Format::Csv, &mut out).unwrap();
-        write_row(Format::Csv, &record(), &mut out).unwrap();
+        let mut export = Export::begin(Format::Csv, &mut out).unwrap();
+        export.row(&record()).unwrap();
+        export.finish().unwrap();
         let text = String::from_utf8(out).unwrap();
         let (head, line) = text.split_once('\n').unwrap();
         assert!(line.contains(",\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\","));

@@ -22,6 +22,7 @@ pub mod sqlite;
 pub mod testing;
 pub mod verify;
 mod wire;
+pub mod witness;
 
 pub use label::Label;
 pub use log::{
@@ -30,3 +31,4 @@ pub use log::{
 pub use log_source::LogSource;
 pub use row::{Begin, Charge, Decision, Found, OperatorAction, Outcome, Row, Try};
 pub use sink::SinkStatus;
+pub use witness::SealTo;

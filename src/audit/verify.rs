@@ -59,13 +59,21 @@ struct End {
     hash: Hash,
 }
 
-/// Verifies everything that a store holds.
+/// Verifies everything that a store holds, by its own seals and by those that a witness kept.
 ///
 /// # Errors
 /// When the store cannot be read. What is wrong with its rows is in the report.
-pub fn verify(source: &mut dyn Chain, key: &VerifyingKey) -> Result<Report, QueryError> {
+pub fn verify(
+    source: &mut dyn Chain,
+    witnessed: &[Seal],
+    key: &VerifyingKey,
+) -> Result<Report, QueryError> {
     let mut report = Report::default();
-    let seals = sound_seals(source.seals()?, key, &mut report);
+    let mut seals = source.seals()?;
+    let unknown = witnessed.iter().filter(|seal| !seals.contains(seal));
+    let unknown: Vec<Seal> = unknown.cloned().collect();
+    seals.extend(unknown);
+    let seals = sound_seals(seals, key, &mut report);
     let mut ends: BTreeMap<Uuid, End> = BTreeMap::new();
     let boots = source.boots()?;
     report.boots = boots.len() as u64;

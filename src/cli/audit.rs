@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::setup::ConfigArg;
 use super::store::{Store, StoreArg};
 use super::table::write_table;
-use crate::audit::export::{self, Format};
+use crate::audit::export::{self, Export, Format};
 use crate::audit::query::{Order, QueryError, Source, for_each};
 use crate::audit::record::Record;
 use crate::domain::Usd;
@@ -91,6 +91,8 @@ struct ListingArgs {
 enum FormatArg {
     Csv,
     Ndjson,
+    /// Typed columns, compressed, in groups of rows.
+    Parquet,
 }
 
 /// # Errors
@@ -137,11 +139,15 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             let format = match format {
                 FormatArg::Csv => Format::Csv,
                 FormatArg::Ndjson => Format::Ndjson,
+                FormatArg::Parquet => Format::Parquet,
             };
             match output {
                 Some(path) => {
                     let file = File::create(path).with_context(|| path.display().to_string())?;
                     write_all(store.source(), &filter, format, &mut BufWriter::new(file))?;
+                }
+                None if format == Format::Parquet && io::stdout().is_terminal() => {
+                    anyhow::bail!("Parquet is not for a terminal: name a file with --output");
                 }
                 None => write_all(store.source(), &filter, format, out)?,
             }
@@ -179,9 +185,9 @@ fn write_all(
     const TOLD_EVERY: u64 = 10_000;
     let told = io::stderr().is_terminal();
     let mut count = 0_u64;
-    export::write_head(format, out)?;
+    let mut export = Export::begin(format, &mut *out)?;
     for_each::<anyhow::Error>(source, filter, Order::Oldest, |record| {
-        export::write_row(format, record, out)?;
+        export.row(record)?;
         count += 1;
         if told && count.is_multiple_of(TOLD_EVERY) {
             write!(
@@ -192,6 +198,7 @@ fn write_all(
         }
         Ok(true)
     })?;
+    export.finish()?;
     if told {
         writeln!(io::stderr(), "\r{count} rows")?;
     }

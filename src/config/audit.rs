@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Address;
-use super::file::{GIB, MIB, secret};
+use super::file::{GIB, MIB, TIMEOUTS, path, secret};
 use super::settings::{Audit, ClickHouse, Durability, OnFull};
-use crate::document::Table;
+use crate::document::{Table, Value};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -27,12 +27,19 @@ pub(super) fn audit(t: &mut Table<'_>, base: &Path) -> Audit {
         }),
         segment: t.or("segment", 64 * MIB, |v| v.size(MIB..=4 * GIB)),
         spool: t.or("spool", 8 * GIB, |v| v.size(MIB..=16_384 * GIB)),
+        seal_file: t.get("seal_file").and_then(|v| path(&v, base)),
+        seal_url: t.get("seal_url").and_then(|v| url(&v)),
         clickhouse: t.section_if("clickhouse", |t| clickhouse(t, base)),
     };
     if audit.spool < audit.segment {
         t.fault("`spool` is smaller than one `segment`");
     }
     audit
+}
+
+/// An address with its path, written as it is used.
+fn url(value: &Value<'_>) -> Option<String> {
+    value.parsed(|text| Address::parse(text).map(|address| address.to_string()))
 }
 
 fn clickhouse(t: &mut Table<'_>, base: &Path) -> ClickHouse {
@@ -47,11 +54,10 @@ fn clickhouse(t: &mut Table<'_>, base: &Path) -> ClickHouse {
         }
     };
     ClickHouse {
-        url: t.required("url", String::new(), |v| {
-            v.parsed(|text| Address::parse(text).map(|address| address.to_string()))
-        }),
+        url: t.required("url", String::new(), |v| url(&v)),
         database: t.or("database", "tollgate".to_owned(), |v| v.parsed(name)),
         user: t.or("user", "default".to_owned(), |v| v.parsed(name)),
         password: t.get("password").and_then(|v| secret(&v, base)),
+        timeout: t.or("timeout", Duration::from_secs(30), |v| v.duration(TIMEOUTS)),
     }
 }

@@ -231,6 +231,10 @@ pub struct Audit {
     pub segment: u64,
     /// The most that waits for the sinks on disk.
     pub spool: u64,
+    /// A file to which every seal is appended as well.
+    pub seal_file: Option<PathBuf>,
+    /// A server to which every seal is sent as well.
+    pub seal_url: Option<String>,
     pub clickhouse: Option<ClickHouse>,
 }
 
@@ -258,4 +262,6 @@ pub struct ClickHouse {
     pub database: String,
     pub user: String,
     pub password: Option<SecretRef>,
+    /// How long the server may take for an answer.
+    pub timeout: Duration,
 }

@@ -5,8 +5,10 @@
 
 A real ClickHouse engine, but not a server: one query at a time, no users, no replication, no streaming of results. The
 HTTP status is a guess; clients must go by the exception's code. Faults are asked for by
-POST /_fault {"kind": "drop_before" | "drop_after" | "delay" | "error", "match": "INSERT", "body": "", "n": 1, "ms": 0,
-"code": 252}: n times, until {"kind": "clear"}, where the query matches and the body contains the text.
+POST /_fault {"kind": "drop_before" | "drop_after" | "delay" | "error" | "old", "match": "INSERT", "body": "", "n": 1,
+"ms": 0, "code": 252, "version": "18.16.1", "unknown": ["setting"]}: n times, until {"kind": "clear"}, where the query
+matches and the body contains the text. "delay" does what was asked, but late; "old" is a server of that version that has
+not heard of those settings. POST /_stats {} answers how many queries came.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from chdb import _chdb
 
 ENGINE = threading.Lock()
 FAULTS = []
+STATS = {"inserts": 0, "others": 0}
 NOT_SETTINGS = {"query", "database", "user", "password", "compress", "decompress", "default_format", "query_id"}
 
 
@@ -131,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 FAULTS.append(fault)
             return self.answer(200, b"")
+        if self.path == "/_stats":
+            return self.answer(200, json.dumps(STATS).encode())
         params = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         content_type = self.headers.get("Content-Type", "")
         if content_type.startswith("multipart/form-data"):
@@ -141,6 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         query = params.get("query", "")
         if not query.strip():
             query, body = body.decode(), b""
+        STATS["inserts" if query.lstrip().upper().startswith("INSERT") else "others"] += 1
         fault = self.fault(query, body)
         if fault:
             if fault["kind"] == "drop_before":
@@ -151,6 +157,13 @@ class Handler(BaseHTTPRequestHandler):
             if fault["kind"] == "error":
                 text = f"Code: {fault['code']}. DB::Exception: asked for by a test. (TEST)"
                 return self.answer(500, text.encode(), fault["code"])
+            if fault["kind"] == "old":
+                unknown = [name for name in fault.get("unknown", []) if name in params]
+                if unknown:
+                    text = f"Code: 115. DB::Exception: Unknown setting {unknown[0]}. (UNKNOWN_SETTING)"
+                    return self.answer(404, text.encode(), 115)
+                if query.startswith("SELECT version()"):
+                    return self.answer(200, fault["version"].encode() + b"\n")
         try:
             result = self.run(query, body, params)
         except Exception as error:  # chdb's exceptions carry ClickHouse's text

@@ -1,6 +1,6 @@
 //! One request, one row.
 
-use crate::gateway::World;
+use crate::gateway::{Wish, World};
 use crate::raw::Raw;
 
 #[tokio::test]
@@ -157,4 +157,93 @@ async fn rows_are_shown_exported_and_proven() {
         ),
         "{metrics}"
     );
+}
+
+/// The rows of what operators did, oldest first: who, what, to what, how.
+fn actions(world: &World) -> Vec<[String; 4]> {
+    let text = world.home.run(&["audit", "export", "--format", "ndjson"]);
+    let rows = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a row is JSON"))
+        .filter(|row| row["kind"] == "action");
+    let told = |row: serde_json::Value| {
+        ["actor", "action", "subject", "change"]
+            .map(|name| row[name].as_str().unwrap_or("").to_owned())
+    };
+    rows.map(told).collect()
+}
+
+#[tokio::test]
+async fn what_operators_do_is_a_row_with_who_and_what_changed() {
+    let wish = Wish {
+        teams: "[[team]]\nname = \"payments\"\n[[team.budget]]\nwindow = \"month\"\nlimit = \"10.00\"\n".to_owned(),
+        ..Wish::default()
+    };
+    let world = World::with(wish, |home| {
+        // Rules of its own, so that they can be swapped.
+        let root = env!("CARGO_MANIFEST_DIR");
+        let rules = std::fs::read_to_string(format!("{root}/tests/it/rules.toml"));
+        home.write("rules.toml", &rules.expect("the rules"));
+        let settings = std::fs::read_to_string(home.path("tollgate.toml")).expect("the settings");
+        let own = settings.replace(&format!("{root}/tests/it/rules.toml"), "rules.toml");
+        home.write("tollgate.toml", &own);
+        home.serve()
+    })
+    .await;
+    let budget = "team/payments/month";
+    world.home.run(&["budget", "grant", budget, "5.00"]);
+    world.home.run(&["budget", "adjust", budget, "+1.00"]);
+    let directory =
+        std::fs::read_to_string(world.home.path("directory.toml")).expect("the directory");
+    world
+        .home
+        .write("directory.toml", &directory.replace("10.00", "20.00"));
+    world.home.apply();
+    let rules = std::fs::read_to_string(world.home.path("rules.toml")).expect("the rules");
+    world.home.write(
+        "rules.toml",
+        &rules.replace("AWS access key id", "An AWS key"),
+    );
+    world.gateway.signal("HUP");
+    let whats = |rows: &[[String; 4]]| rows.iter().map(|row| row[1].clone()).collect::<Vec<_>>();
+    world
+        .until("the rules are swapped", || async {
+            whats(&actions(&world)).contains(&"rules.swapped".to_owned())
+        })
+        .await;
+    world.home.write("prices.toml", "no = \"prices\"\n");
+    world.gateway.signal("HUP");
+    let all = ["failed: ", "spent +1.00", "10.00 -> 20.00"];
+    world
+        .until("the others are told, which took up to a second", || async {
+            let rows = actions(&world);
+            all.iter()
+                .all(|text| rows.iter().any(|row| row[3].contains(text)))
+        })
+        .await;
+    check_actions(&actions(&world));
+}
+
+fn check_actions(rows: &[[String; 4]]) {
+    let find = |what: &str, change: &str| {
+        let found = rows
+            .iter()
+            .find(|row| row[1] == what && row[3].contains(change));
+        found.unwrap_or_else(|| panic!("{what} {change}: {rows:#?}"))
+    };
+    assert!(find("key.created", "")[2].starts_with("key_"));
+    assert_eq!(
+        find("budget.granted", "limit +5.00")[2],
+        "team/payments/month"
+    );
+    find("budget.adjusted", "spent +1.00");
+    find("directory.changed", "10.00 -> 20.00");
+    assert!(find("config.reloaded", "ok; rules: ")[2].ends_with("tollgate.toml"));
+    find("rules.swapped", " -> ");
+    find("config.reloaded", "failed: the old one stays");
+    for [who, what, ..] in rows {
+        let is_signal = ["config.reloaded", "rules.swapped"].contains(&what.as_str());
+        assert_eq!(who == "signal", is_signal, "{what} by {who}");
+        assert!(!who.is_empty());
+    }
 }

@@ -156,31 +156,49 @@ known_value = "block"
 
     /// Starts `tollgate serve` and waits until it listens.
     pub fn serve(&self) -> Gateway {
-        let mut child = self
-            .command(&["serve"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tollgate serve starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let stderr = child.stderr.take().expect("piped");
-        let kept = log.clone();
-        std::thread::spawn(move || collect(stderr, &kept));
-        let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
-            std::thread::sleep(Duration::from_millis(100));
-            panic!(
-                "tollgate serve did not start: {}",
-                log.lock().expect("not poisoned")
-            )
-        });
-        let listening: serde_json::Value = serde_json::from_str(&first).expect("a line of JSON");
-        Gateway {
-            child,
-            data: listening["data"].as_str().expect("an address").to_owned(),
-            admin: listening["admin"].as_str().expect("an address").to_owned(),
-            log,
+        serve_by(self.command(&["serve"]))
+    }
+
+    /// The same, with files of at most so many KiB, as if the disk were full then; [`Gateway::unlimited`] ends that.
+    pub fn serve_limited(&self, kib: u32) -> Gateway {
+        let serve = self.command(&["serve"]);
+        let mut limited = Command::new("bash");
+        // A write past the limit is an error then, and not the end of the process.
+        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" serve");
+        limited.args(["-c", &script]).arg(serve.get_program());
+        for (name, value) in serve.get_envs() {
+            limited.env(name, value.expect("set"));
         }
+        limited.current_dir(self.dir.path()).stdin(Stdio::null());
+        serve_by(limited)
+    }
+}
+
+/// Waits until the program listens.
+fn serve_by(mut command: Command) -> Gateway {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tollgate serve starts");
+    let log = Arc::new(Mutex::new(String::new()));
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let stderr = child.stderr.take().expect("piped");
+    let kept = log.clone();
+    std::thread::spawn(move || collect(stderr, &kept));
+    let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
+        std::thread::sleep(Duration::from_millis(100));
+        panic!(
+            "tollgate serve did not start: {}",
+            log.lock().expect("not poisoned")
+        )
+    });
+    let listening: serde_json::Value = serde_json::from_str(&first).expect("a line of JSON");
+    Gateway {
+        child,
+        data: listening["data"].as_str().expect("an address").to_owned(),
+        admin: listening["admin"].as_str().expect("an address").to_owned(),
+        log,
     }
 }
 
@@ -215,6 +233,15 @@ impl Gateway {
             .status()
             .expect("kill runs");
         assert!(status.success(), "kill -{name}");
+    }
+
+    /// Takes the limit of [`Home::serve_limited`] away.
+    pub fn unlimited(&self) {
+        let status = Command::new("prlimit")
+            .args(["--fsize=unlimited:", "--pid", &self.child.id().to_string()])
+            .status()
+            .expect("prlimit runs");
+        assert!(status.success(), "prlimit");
     }
 
     /// Waits for the process to end by itself.
@@ -265,11 +292,16 @@ pub struct World {
 
 impl World {
     pub async fn start(wish: Wish) -> Self {
+        Self::with(wish, Home::serve).await
+    }
+
+    /// The same, with a gateway that the test starts.
+    pub async fn with(wish: Wish, serve: impl FnOnce(&Home) -> Gateway) -> Self {
         let provider = Provider::start().await;
         let home = Home::new(&provider, &wish);
         home.apply();
         let key = home.create_key("payments");
-        let gateway = home.serve();
+        let gateway = serve(&home);
         Self {
             provider,
             home,
@@ -344,6 +376,32 @@ impl World {
             .map(|line| serde_json::from_str(line).expect("a row is JSON"))
             .filter(|row: &serde_json::Value| row["action"] == what)
             .collect()
+    }
+
+    /// One metric's line, without its value's fraction.
+    pub async fn metric(&self, name: &str) -> Option<u64> {
+        let answer = self.gateway.admin("/metrics").await;
+        let text = answer.text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|value| value.trim().parse().expect("a whole number"))
+    }
+
+    /// Waits until something holds.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
+        let until = Instant::now() + Duration::from_mins(1);
+        while !holds().await {
+            assert!(Instant::now() < until, "{what}\n{}", self.gateway.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends small messages, so many at once, and gives the answers' statuses.
+    pub async fn messages(&self, count: usize) -> Vec<u16> {
+        let sent = (0..count).map(|number| {
+            let request = self.message(&format!("message {number}"));
+            async move { request.send().await.expect("an answer").status().as_u16() }
+        });
+        futures::future::join_all(sent).await
     }
 
     pub fn rows_now(&self) -> Vec<serde_json::Value> {

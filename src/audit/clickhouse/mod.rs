@@ -7,6 +7,7 @@ mod sink;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
+mod version;
 
 use std::time::Duration;
 
@@ -15,13 +16,9 @@ use clickhouse::{Client, Compression};
 use crate::domain::Secret;
 
 pub use failure::Failure;
-pub use schema::{Migration, migrate, migrations};
+pub use schema::{MigrateError, Migration, migrate, migrations};
 pub use sink::ClickHouseSink;
 pub use source::Warehouse;
-
-/// How long a server may take for one chunk, and for its answer.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A ClickHouse server and whom we are to it.
 #[derive(Clone)]
@@ -31,6 +28,8 @@ pub struct Server {
     pub database: String,
     pub user: String,
     pub password: Option<Secret<String>>,
+    /// How long it may take for one chunk of an insert, and for its answer.
+    pub timeout: Duration,
 }
 
 impl Server {

@@ -2,7 +2,7 @@
 
 use clickhouse::error::Error;
 
-use super::Server;
+use super::{Server, version};
 
 /// One step of the schema: applied once, never changed afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub const fn migrations() -> &'static [Migration] {
     ]
 }
 
+/// Why the schema was not brought up to this version.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error("ClickHouse: {0}")]
+    Server(#[from] Error),
+    #[error("ClickHouse {0} is too old; {oldest} is the oldest that drops rows that come twice", oldest = version::OLDEST)]
+    TooOld(version::Version),
+}
+
 /// The statements of a file: without comments, without what follows the last semicolon.
 fn statements(sql: &str) -> Vec<String> {
     let code: Vec<&str> = sql
@@ -53,9 +62,12 @@ fn statements(sql: &str) -> Vec<String> {
 /// migration that broke off is finished by the next run.
 ///
 /// # Errors
-/// What ClickHouse says to the first statement that failed.
-pub async fn migrate(server: &Server) -> Result<Vec<&'static str>, Error> {
+/// What ClickHouse says to the first statement that failed; or that it is too old.
+pub async fn migrate(server: &Server) -> Result<Vec<&'static str>, MigrateError> {
     let client = server.client();
+    if let Some(version) = version::too_old(&client).await? {
+        return Err(MigrateError::TooOld(version));
+    }
     let database = format!("`{}`", server.database.replace(['`', '\\'], "_"));
     let run = async |sql: String| client.query_raw(&sql).execute().await;
     run(format!("CREATE DATABASE IF NOT EXISTS {database}")).await?;

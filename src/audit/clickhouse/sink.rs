@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::{ANSWER_TIMEOUT, Failure, SEND_TIMEOUT, Server, rows};
+use super::{Failure, Server, rows, version};
 use crate::audit::chain::Seal;
 use crate::audit::export;
 use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position, StoredRow};
@@ -89,6 +89,7 @@ impl ClickHouseSink {
             rejected: state.join("clickhouse-rejected.ndjson"),
             runtime,
             pace,
+            trusted: false,
         };
         let thread = thread::Builder::new()
             .name("audit-clickhouse".to_owned())
@@ -142,6 +143,12 @@ enum SinkError {
     Server(#[from] Error),
     #[error("ClickHouse takes no row of a range, so its table is not what it was: {0}")]
     Table(Error),
+    #[error("ClickHouse {0} is too old to drop rows that come twice; {oldest} is the oldest that does", oldest = version::OLDEST)]
+    TooOld(version::Version),
+    #[error(
+        "ClickHouse's table {0} would take rows twice: it has no non_replicated_deduplication_window any more"
+    )]
+    Doubles(String),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error("{}: {source}", path.display())]
@@ -159,6 +166,8 @@ struct Sink {
     rejected: PathBuf,
     runtime: Runtime,
     pace: Pace,
+    /// The server was asked whether it drops what comes twice, since the last failure.
+    trusted: bool,
 }
 
 impl Sink {
@@ -178,6 +187,7 @@ impl Sink {
                 Err(error) => {
                     tracing::error!(%error, "audit rows wait in the log: ClickHouse does not take them");
                     self.fail(&error);
+                    self.trusted = false;
                     self.follower.seek(self.cursor.drained);
                     if self.follower.is_closed() {
                         return;
@@ -231,6 +241,7 @@ impl Sink {
             self.cursor.sealed = Some(batch.end);
             self.save()?;
         }
+        self.trust()?;
         self.send(&batch)?;
         self.cursor = Cursor {
             drained: batch.end,
@@ -251,6 +262,29 @@ impl Sink {
                 path: self.file.clone(),
                 source,
             })
+    }
+
+    /// Nothing is sent to a server that would double what it is sent again.
+    fn trust(&mut self) -> Result<(), SinkError> {
+        if self.trusted {
+            return Ok(());
+        }
+        let limit = self.server.timeout;
+        let asked = async {
+            if let Some(version) = version::too_old(&self.client).await? {
+                return Err(SinkError::TooOld(version));
+            }
+            match version::doubling(&self.client, &self.server.database).await? {
+                Some(table) => Err(SinkError::Doubles(table)),
+                None => Ok(()),
+            }
+        };
+        let asked = async { tokio::time::timeout(limit, asked).await };
+        self.runtime
+            .block_on(asked)
+            .map_err(|_| SinkError::Server(Error::TimedOut))??;
+        self.trusted = true;
+        Ok(())
     }
 
     /// One insert for each month, so that a part lies in one partition and is taken whole.
@@ -341,7 +375,7 @@ impl Sink {
         let mut insert = self
             .client
             .insert_formatted_with(sql)
-            .with_timeouts(Some(SEND_TIMEOUT), Some(ANSWER_TIMEOUT))
+            .with_timeouts(Some(self.server.timeout), Some(self.server.timeout))
             // Each is the default of some version and not of another.
             .with_setting("async_insert", "0")
             .with_setting("insert_deduplicate", "1")
@@ -362,7 +396,7 @@ impl Sink {
                 .append(true)
                 .open(&self.rejected)?;
             for record in bad {
-                export::write_row(export::Format::Ndjson, record, &mut file)?;
+                export::write_ndjson(record, &mut file)?;
             }
             file.sync_all()
         };

@@ -3,6 +3,7 @@
 //! Without either the tests say so and pass; `REQUIRE_CHDB=1` makes that a failure.
 
 pub(crate) mod facade;
+mod trust;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -128,10 +129,10 @@ fn rows_arrive_once_whatever_goes_wrong_on_the_way() {
     assert_eq!(found, (0..3000).collect::<Vec<_>>());
 
     let key = read_public_key(&state.path().join("audit.pub")).unwrap();
-    let report = verify(&mut warehouse, &key).unwrap();
+    let report = verify(&mut warehouse, &[], &key).unwrap();
     assert_eq!(report.faults, []);
     let mut archive = Archive::open(state.path()).unwrap();
-    assert_eq!(verify(&mut archive, &key).unwrap(), report);
+    assert_eq!(verify(&mut archive, &[], &key).unwrap(), report);
     for by in [By::Team, By::User, By::Key, By::Model, By::Day, By::Context] {
         let sums = warehouse.sums(&Filter::default(), by).unwrap();
         assert_eq!(
@@ -326,5 +327,5 @@ fn while_the_server_is_away_rows_wait_on_disk_and_then_come_once_in_order() {
         (0..2 * count).collect::<Vec<_>>()
     );
     let key = read_public_key(&state.path().join("audit.pub")).unwrap();
-    assert_eq!(verify(&mut warehouse, &key).unwrap().faults, []);
+    assert_eq!(verify(&mut warehouse, &[], &key).unwrap().faults, []);
 }

@@ -1,12 +1,12 @@
 //! What the log's records add up to: spend by budget, and the requests in flight. Each segment begins with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::frame::{Frame, Kind};
 use crate::audit::chain::{Hash, genesis, link};
-use crate::audit::convert::read_charges;
+use crate::audit::convert::{ACTION, read_charges};
 use crate::audit::entry::Entry;
 use crate::audit::row::Charge;
 use crate::audit::wire::{self, Malformed};
@@ -40,6 +40,8 @@ pub struct Fold {
     /// Entries of the requests in flight, as they will stand if they are lost.
     pub open: HashMap<Uuid, Box<[u8]>>,
     pub link: Option<Link>,
+    /// Operators' actions that have their row, and whose file may still stand in the inbox.
+    pub actions: HashSet<Uuid>,
 }
 
 /// The parts of a row's payload.
@@ -84,6 +86,9 @@ impl Fold {
                 let charges =
                     read_charges(&entry.charges).ok_or(Malformed("charges that do not read"))?;
                 self.close(entry.request, &charges, Usd::from_nanos(entry.cost_nanos));
+                if entry.kind == ACTION {
+                    self.actions.insert(entry.request);
+                }
                 self.link = Some(Link {
                     boot: row.boot,
                     next: row.seq.saturating_add(1),
@@ -122,6 +127,9 @@ impl Fold {
         for entry in self.open.values() {
             wire::put_bytes(out, 5, entry);
         }
+        for action in &self.actions {
+            wire::put_bytes(out, 6, action.as_bytes());
+        }
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -138,6 +146,7 @@ impl Fold {
                     let request = Entry::decode(value)?.request;
                     fold.open.insert(request, value.into());
                 }
+                (6, wire::Value::Bytes(value)) => fold.actions.extend(Uuid::from_slice(value)),
                 _ => {}
             }
         }
@@ -199,12 +208,13 @@ mod tests {
         let mut open = Vec::new();
         entry.encode(&mut open);
         fold.open.insert(entry.request, open.into());
+        fold.actions.insert(Uuid::from_u128(11));
 
         let mut bytes = Vec::new();
         fold.encode(&mut bytes);
         let again = Fold::decode(&bytes).unwrap();
         assert_eq!(again.link, fold.link);
-        assert_eq!(again.open, fold.open);
+        assert_eq!((again.open, again.actions), (fold.open, fold.actions));
         assert_eq!(again.balances, fold.balances);
     }
 }

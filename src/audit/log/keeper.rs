@@ -12,18 +12,18 @@ use uuid::Uuid;
 use super::segment::Segments;
 use super::tail::Pending;
 use super::{Durability, LogError, Position, Shared};
-use crate::audit::chain::{Seal, hex};
 use crate::audit::convert;
 use crate::audit::entry::Entry;
 use crate::audit::inbox;
+use crate::audit::witness::Witness;
 use crate::domain::{Moment, Usd};
 
 /// How often the slow chores are looked at.
 const CHORES: Duration = Duration::from_secs(1);
 /// The newest segments are never removed: a damaged head is made good from the one before it.
 const ALWAYS_KEPT: usize = 2;
-/// Free space below which no request is let in any more, so that those in flight still get their rows.
-const RESERVE: u64 = 64 << 20;
+/// Readiness ends when this many times the reserve is left, long before anything is refused.
+const SCARCE: u64 = 4;
 
 /// Bytes of the segments before this one.
 pub fn older_bytes(segments: &Segments, current: u64) -> Result<u64, LogError> {
@@ -81,6 +81,7 @@ impl Keeper {
             if closing {
                 self.shared.closed.store(true, Ordering::Release);
                 self.sync();
+                self.shared.witnesses.iter().for_each(Witness::close);
                 self.shared.synced.close();
                 self.shared.lock.lock().take();
                 return;
@@ -165,11 +166,40 @@ impl Keeper {
     fn chores(&self) {
         self.look_at_space();
         self.tell_shed();
-        inbox::drain(self.shared.segments.dir(), |id, entry| {
-            self.shared.put(id, entry, Vec::new(), Usd::ZERO).is_ok()
-        });
+        self.take_actions();
         if let Err(error) = self.remove_drained() {
             tracing::warn!(%error, "audit segments could not be removed");
+        }
+    }
+
+    /// Writes the actions that other processes left, each once: its file goes when the row is durable, and until then
+    /// the log remembers it, over a crash too.
+    fn take_actions(&self) {
+        let dir = self.shared.segments.dir();
+        let waiting = inbox::waiting(dir);
+        let known = self.shared.tail.lock().actions();
+        let gone = known.into_iter().filter(|id| !inbox::stands(dir, *id));
+        let gone: Vec<Uuid> = gone.collect();
+        let mut tail = self.shared.tail.lock();
+        self.shared.drain(&mut tail);
+        tail.forget_actions(&gone);
+        if self.shared.queued.load(Ordering::Acquire) == 0 {
+            for action in &waiting {
+                if let Err(error) = tail.action(action.id, &action.entry) {
+                    tracing::warn!(%error, "operators' actions wait in the inbox");
+                    break;
+                }
+            }
+        }
+        let taken = |action: &&inbox::Waiting| tail.has_action(action.id);
+        let taken: Vec<inbox::Waiting> = waiting.iter().filter(taken).cloned().collect();
+        drop(tail);
+        if taken.is_empty() {
+            return;
+        }
+        self.sync();
+        if !self.shared.tail.lock().broken {
+            inbox::remove(dir, &taken);
         }
     }
 
@@ -177,9 +207,12 @@ impl Keeper {
         match rustix::fs::statvfs(self.shared.segments.dir()) {
             Ok(space) => {
                 let free = space.f_bavail.saturating_mul(space.f_frsize);
+                let reserve = self.shared.options.reserve;
+                let scarce = free < reserve.saturating_mul(SCARCE);
                 self.shared
                     .low_space
-                    .store(free < RESERVE, Ordering::Relaxed);
+                    .store(free < reserve, Ordering::Relaxed);
+                self.shared.scarce_space.store(scarce, Ordering::Relaxed);
             }
             Err(error) => tracing::warn!(%error, "free space of the audit log is not known"),
         }
@@ -187,6 +220,10 @@ impl Keeper {
 
     /// A row that says how many rows are missing, once rows can be written again.
     fn tell_shed(&self) {
+        let closing = self.shared.closing.load(Ordering::Acquire);
+        if self.shared.queued.load(Ordering::Acquire) > 0 || (self.shared.is_over() && !closing) {
+            return;
+        }
         let count = self.shared.tell_shed();
         if count == 0 {
             return;
@@ -231,11 +268,10 @@ impl Keeper {
             Err(error) => tracing::error!(%error, "the audit's chain could not be sealed"),
         }
         drop(tail);
-        if let Some(path) = &self.shared.options.seal_file
-            && let Err(error) = append_seal(path, &seal)
-        {
-            tracing::error!(%error, path = %path.display(), "a seal could not be written to its file");
-        }
+        self.shared
+            .witnesses
+            .iter()
+            .for_each(|witness| witness.tell(&seal));
     }
 
     /// Removes segments that every follower has drained and that are old enough; under pressure, young ones too.
@@ -260,23 +296,4 @@ impl Keeper {
         self.shared.older_bytes.store(older, Ordering::Relaxed);
         Ok(())
     }
-}
-
-/// One line: boot, row, hash, time, signature.
-fn append_seal(path: &std::path::Path, seal: &Seal) -> io::Result<()> {
-    use std::io::Write as _;
-    let line = format!(
-        "{} {} {} {} {}\n",
-        seal.boot,
-        seal.seq,
-        hex(&seal.hash),
-        seal.at.micros(),
-        hex(&seal.signature)
-    );
-    let mut file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?;
-    file.write_all(line.as_bytes())?;
-    file.sync_data()
 }

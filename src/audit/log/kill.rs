@@ -159,16 +159,16 @@ fn killed_at_any_moment_every_request_that_began_has_exactly_one_row() {
         rows.len()
     );
     let key = read_public_key(&state.path().join("audit.pub")).unwrap();
-    let report = verify(&mut archive, &key).unwrap();
+    let report = verify(&mut archive, &[], &key).unwrap();
     assert_eq!(report.faults, []);
     if let (Some(facade), Some(clickhouse)) = (&facade, clickhouse) {
         clickhouse.join();
         let mut warehouse = Warehouse::new(facade.server()).unwrap();
         assert_eq!(counted(&mut warehouse), (rows, cost));
-        assert_eq!(verify(&mut warehouse, &key).unwrap().faults, []);
+        assert_eq!(verify(&mut warehouse, &[], &key).unwrap().faults, []);
     }
     assert!(report.boots <= kills as u64 + 1);
     // Drained segments are gone, so the log begins later; what it has verifies.
     let mut log = LogSource::open(state.path()).unwrap();
-    assert_eq!(verify(&mut log, &key).unwrap().faults, []);
+    assert_eq!(verify(&mut log, &[], &key).unwrap().faults, []);
 }

@@ -12,8 +12,11 @@ mod kill;
 mod options;
 mod reader;
 mod recover;
+mod salvage;
 mod segment;
 mod shared;
+#[cfg(test)]
+mod space_tests;
 mod standing;
 mod tail;
 #[cfg(test)]
@@ -35,6 +38,7 @@ use super::convert;
 use super::entry::Entry;
 use super::row::{Begin, OperatorAction, Row};
 use super::sink::SinkStatus;
+use super::witness::Witness;
 use crate::budget::Balances;
 use crate::domain::Moment;
 
@@ -52,8 +56,6 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const IMPATIENCE: Duration = Duration::from_millis(2);
 /// Rows kept in memory while they cannot be written.
 const QUEUE: usize = 1 << 16;
-/// How far past the bound the rows of requests that were let in before may go.
-const HEADROOM: u64 = 64 << 20;
 
 /// Why the log could not be opened, or does not take a record.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +92,8 @@ pub struct Recovered {
     pub damage: Vec<Damage>,
     /// Records whose sequence is missing.
     pub missing: u64,
+    /// Requests whose row the log lost to damage and SQLite had: settled by that.
+    pub salvaged: u64,
 }
 
 /// How the log is doing: for readiness and metrics.
@@ -144,8 +148,11 @@ struct Shared {
     older_bytes: AtomicU64,
     synced: reader::Synced,
     followers: reader::Followers,
-    /// The file system is almost full.
+    /// The file system is almost full: nothing is let in.
     low_space: AtomicBool,
+    /// The file system will be almost full soon.
+    scarce_space: AtomicBool,
+    witnesses: Vec<Witness>,
     /// Somebody has waited for the segment's end in vain.
     stalled: AtomicBool,
     /// No more requests are let in.
@@ -187,9 +194,19 @@ impl Log {
         let segments = Segments::of(state);
         let lock = segments.lock()?;
         let signer = Signer::open(state).map_err(at(&state.join("audit.key")))?;
-        let before = recover::recover(&segments, now)?;
+        let mut before = recover::recover(&segments, now)?;
+        if !before.damage.is_empty() {
+            match salvage::salvage(state, &mut before.fold) {
+                Ok(count) => before.salvaged = count,
+                Err(error) => tracing::error!(%error,
+                    "rows that the audit log lost could not be looked for in SQLite"),
+            }
+        }
         let boot = Uuid::now_v7();
         let (tail, recovered) = start(&segments, before, boot, now)?;
+        let witnesses: std::io::Result<Vec<Witness>> =
+            options.seal_to.iter().map(Witness::start).collect();
+        let witnesses = witnesses.map_err(at(state))?;
         let shared = Arc::new(Shared {
             older_bytes: AtomicU64::new(keeper::older_bytes(&segments, tail.segment)?),
             synced: reader::Synced::new(Position {
@@ -207,6 +224,8 @@ impl Log {
             shed_told: AtomicU64::new(0),
             followers: reader::Followers::default(),
             low_space: AtomicBool::new(false),
+            scarce_space: AtomicBool::new(false),
+            witnesses,
             stalled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -280,10 +299,17 @@ impl Log {
         self.0.shared.status()
     }
 
-    /// How each sink is doing, by its name.
+    /// How each sink and each witness of seals is doing, by its name.
     #[must_use]
     pub fn sinks(&self) -> Vec<(&'static str, SinkStatus)> {
-        self.0.shared.followers.status()
+        let shared = &self.0.shared;
+        let witnesses = shared.witnesses.iter().map(Witness::status);
+        shared
+            .followers
+            .status()
+            .into_iter()
+            .chain(witnesses)
+            .collect()
     }
 
     /// A reader for a sink: it sees what is durable, and no segment is removed before it has drained it.
@@ -324,6 +350,7 @@ fn start(
         lost: open.len() as u64,
         damage: before.damage,
         missing: before.missing,
+        salvaged: before.salvaged,
     };
     let first = first_row(boot, now, before.fold.link.as_ref(), &recovered);
     let mut tail = Tail::create(
@@ -366,12 +393,13 @@ fn first_row(boot: Uuid, now: Moment, before: Option<&Link>, found: &Recovered) 
     let change = match before {
         None => String::new(),
         Some(link) => format!(
-            "seq={} hash={} truncated={} damaged={} missing={} lost={}",
+            "seq={} hash={} truncated={} damaged={} missing={} salvaged={} lost={}",
             link.next,
             super::chain::hex(&link.hash),
             found.truncated_bytes,
             found.damage.len(),
             found.missing,
+            found.salvaged,
             found.lost,
         ),
     };

@@ -1,7 +1,8 @@
 //! What an operator may set.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::audit::witness::SealTo;
 
 /// What `end` promises when its [`Committed`](super::Committed) is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +39,13 @@ pub struct LogOptions {
     pub keep: Duration,
     /// How often the chain is sealed while there are new rows.
     pub seal_every: Duration,
-    /// A file that every seal is appended to as well, best on another machine's disk.
-    pub seal_file: Option<PathBuf>,
+    /// Who else is told of every seal.
+    pub seal_to: Vec<SealTo>,
+    /// Free space on the disk below which no request is let in any more, so that those in flight still get their rows.
+    /// Readiness ends at four times as much.
+    pub reserve: u64,
+    /// How far past the bound the rows of requests that were let in before may go.
+    pub headroom: u64,
 }
 
 impl Default for LogOptions {
@@ -52,7 +58,9 @@ impl Default for LogOptions {
             spool_bytes: 10 << 30,
             keep: Duration::from_hours(1),
             seal_every: Duration::from_mins(2),
-            seal_file: None,
+            seal_to: Vec::new(),
+            reserve: 64 << 20,
+            headroom: 64 << 20,
         }
     }
 }

@@ -32,11 +32,13 @@ pub struct Before {
     pub damage: Vec<Damage>,
     /// Records whose sequence is missing, damaged ones included.
     pub missing: u64,
+    /// Requests that are settled by a row that SQLite has and the log lost.
+    pub salvaged: u64,
 }
 
 /// Reads the segments from the newest whole head on, and cuts off a record that was never finished.
 ///
-/// The first segment of a directory is numbered by the clock: should somebody put the log away, the new one's segments
+/// The first segment of a directory is numbered by the clock, in milliseconds: should somebody put the log away, the new one's segments
 /// still come after the old one's, and a sink's cursor into the old one cannot point into the midst of a new record.
 ///
 /// # Errors
@@ -46,7 +48,7 @@ pub fn recover(segments: &Segments, now: Moment) -> Result<Before, LogError> {
     let mut before = Before {
         segment: numbers
             .last()
-            .map_or(now.seconds().unsigned_abs().max(1), |last| {
+            .map_or((now.micros().unsigned_abs() / 1000).max(1), |last| {
                 last.saturating_add(1)
             }),
         ..Before::default()

@@ -7,9 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::tail::{Pending, Tail};
-use super::{
-    Committed, Durability, HEADROOM, IMPATIENCE, LogError, OnFull, PATIENCE, QUEUE, Shared, Status,
-};
+use super::{Committed, Durability, IMPATIENCE, LogError, OnFull, PATIENCE, QUEUE, Shared, Status};
 use crate::audit::row::Charge;
 use crate::domain::Usd;
 
@@ -19,6 +17,15 @@ impl Shared {
         self.older_bytes.load(Relaxed) >= self.options.spool_bytes
             || self.low_space.load(Relaxed)
             || self.closing.load(Acquire)
+    }
+
+    /// Whether even rows must wait: the bound is passed by as much as those of requests in flight may need.
+    pub fn is_over(&self) -> bool {
+        self.older_bytes.load(Relaxed)
+            >= self
+                .options
+                .spool_bytes
+                .saturating_add(self.options.headroom)
     }
 
     /// The segment's end, or `None` where a disk that hangs keeps it: once that is known, nobody waits long for it.
@@ -80,10 +87,8 @@ impl Shared {
         if self.closed.load(Acquire) {
             return Err(LogError::Unavailable);
         }
-        let full =
-            self.older_bytes.load(Relaxed) >= self.options.spool_bytes.saturating_add(HEADROOM);
         let left = match self.tail() {
-            Some(mut tail) if !full => {
+            Some(mut tail) if !self.is_over() => {
                 self.drain(&mut tail);
                 tail.row(pending).map_err(|(pending, _)| pending).err()
             }
@@ -112,9 +117,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes the rows that had to wait, oldest first, as far as the disk takes them.
+    /// Writes the rows that had to wait, oldest first, as far as the disk and the bound take them; at the end, whatever
+    /// the bound says.
     pub fn drain(&self, tail: &mut MutexGuard<'_, Tail>) {
-        while self.queued.load(Acquire) > 0 {
+        while self.queued.load(Acquire) > 0 && (!self.is_over() || self.closing.load(Acquire)) {
             let mut queue = self.queue.lock();
             let Some(pending) = queue.pop_front() else {
                 break;
@@ -166,6 +172,8 @@ impl Shared {
         } else if queued > 0 {
             Some("the audit log's disk does not take records")
         } else if self.low_space.load(Relaxed) {
+            Some("the audit log's disk is full but for its reserve: no request is let out")
+        } else if self.scarce_space.load(Relaxed) {
             Some("the audit log's disk is almost full")
         } else if spooled > bound / 5 * 4 {
             Some("the audit log is over four fifths of its bound: a sink does not drain it")

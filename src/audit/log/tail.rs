@@ -154,6 +154,36 @@ impl Tail {
         Ok(())
     }
 
+    /// Appends an operator's action from the inbox, unless it was taken already.
+    pub fn action(&mut self, id: Uuid, entry: &[u8]) -> io::Result<()> {
+        if self.fold.actions.contains(&id) {
+            return Ok(());
+        }
+        let pending = Pending {
+            request: id,
+            entry: entry.to_vec(),
+            charges: Vec::new(),
+            cost: Usd::ZERO,
+            waiter: None,
+        };
+        self.row(pending).map_err(|(_, error)| error)?;
+        self.fold.actions.insert(id);
+        Ok(())
+    }
+
+    pub fn has_action(&self, id: Uuid) -> bool {
+        self.fold.actions.contains(&id)
+    }
+
+    pub fn actions(&self) -> Vec<Uuid> {
+        self.fold.actions.iter().copied().collect()
+    }
+
+    /// Forgets actions whose files are gone: they cannot be handed in again.
+    pub fn forget_actions(&mut self, gone: &[Uuid]) {
+        self.fold.actions.retain(|id| !gone.contains(id));
+    }
+
     pub fn seal(&mut self, seal: &Seal) -> io::Result<()> {
         let mut bytes = Vec::new();
         seal.encode(&mut bytes);

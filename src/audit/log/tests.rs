@@ -14,7 +14,7 @@ use crate::audit::row::Decision;
 use crate::audit::testing::{begin, budget, row};
 
 fn open(state: &Path) -> (Log, Recovered) {
-    Log::open(state, LogOptions::default(), Moment::from_seconds(1)).unwrap()
+    Log::open(state, LogOptions::default(), Moment::from_micros(1000)).unwrap()
 }
 
 /// Every row that stands in the log, and how many places could not be read.
@@ -200,6 +200,7 @@ fn over_its_bound_the_log_lets_no_request_out_but_keeps_its_rows() {
     let _written = log.end(row(1, 0)).unwrap();
     assert!(log.status().unready.is_some());
     log.close();
+    assert_eq!(requests(state.path()).len(), 1);
     let shed = LogOptions {
         on_full: OnFull::Shed,
         ..options

@@ -6,12 +6,14 @@ mod sink;
 mod tests;
 
 use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params_from_iter};
 
 use super::entry::{COLUMNS, Cell, Kind};
 use super::log::Position;
@@ -94,6 +96,13 @@ fn names() -> String {
 
 /// Opens a month's file for writing; makes it, or adds the columns that this version has and the file has not.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Nobody else reads it; the write-ahead log's files take over the mode. What cannot be done here fails below.
+    let _made = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)));
     let mut db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -141,34 +150,40 @@ fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn value(cell: Cell<'_>) -> rusqlite::types::Value {
-    use rusqlite::types::Value;
-    let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+/// The statement that writes a row, unless it stands there already.
+fn insertion() -> String {
+    let marks = vec!["?"; COLUMNS.len() + 4].join(", ");
+    format!(
+        "INSERT INTO audit ({}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+        names()
+    )
+}
+
+fn whole(number: u64) -> ToSqlOutput<'static> {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)).into()
+}
+
+fn bound<'a>(cell: &'a Cell<'_>) -> ToSqlOutput<'a> {
     match cell {
-        Cell::Text(text) => Value::Text(text.into_owned()),
-        Cell::Whole(number) => whole(number),
-        Cell::Maybe(number) => number.map_or(Value::Null, whole),
-        Cell::Flag(flag) => Value::Integer(flag.into()),
-        Cell::Id(id) => Value::Text(id.to_string()),
+        Cell::Text(text) => ValueRef::Text(text.as_bytes()).into(),
+        Cell::Whole(number) => whole(*number),
+        Cell::Maybe(number) => number.map_or(Value::Null.into(), whole),
+        Cell::Flag(flag) => Value::Integer((*flag).into()).into(),
+        Cell::Id(id) => Value::Text(id.to_string()).into(),
     }
 }
 
-/// Writes a row, unless it stands there already.
-fn insert(db: &Connection, record: &Record<'_>) -> rusqlite::Result<()> {
-    let marks = vec!["?"; COLUMNS.len() + 4].join(", ");
-    let sql = format!(
-        "INSERT INTO audit ({}) VALUES ({marks}) ON CONFLICT DO NOTHING",
-        names()
-    );
-    let place = [
-        rusqlite::types::Value::Blob(record.boot.as_bytes().to_vec()),
-        value(Cell::Whole(record.seq)),
-        rusqlite::types::Value::Blob(record.before.to_vec()),
-        rusqlite::types::Value::Blob(record.hash.to_vec()),
+/// Writes a row by [`insertion`].
+fn insert(statement: &mut Statement<'_>, record: &Record<'_>) -> rusqlite::Result<()> {
+    let place: [ToSqlOutput<'_>; 4] = [
+        ValueRef::Blob(record.boot.as_bytes()).into(),
+        whole(record.seq),
+        ValueRef::Blob(&record.before).into(),
+        ValueRef::Blob(&record.hash).into(),
     ];
-    let cells = record.entry.cells().map(value);
-    db.prepare_cached(&sql)?
-        .execute(params_from_iter(place.into_iter().chain(cells)))?;
+    let cells = record.entry.cells();
+    let values = place.into_iter().chain(cells.iter().map(bound));
+    statement.execute(params_from_iter(values))?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::{Month, cursor, insert, months, open, set_cursor};
+use super::{Month, cursor, insert, insertion, months, open, set_cursor};
+use crate::audit::chain::Seal;
 use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position};
 use crate::audit::record::Record;
 use crate::domain::Moment;
@@ -74,12 +76,27 @@ enum SinkError {
     Log(#[from] LogError),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("a row of the log does not read: {0}")]
+    Row(&'static str),
+    #[error("{} was removed or replaced while it was written", path.display())]
+    Replaced { path: PathBuf },
+}
+
+/// A month's file that is open, and which file that is: rows written to one that somebody removed would go nowhere.
+struct Open {
+    db: Connection,
+    identity: Option<(u64, u64)>,
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 struct Sink {
     state: PathBuf,
     follower: Follower,
-    files: HashMap<Month, Connection>,
+    files: HashMap<Month, Open>,
     /// Where the next batch begins.
     position: Position,
     retention: Duration,
@@ -106,9 +123,9 @@ impl Sink {
                 Err(error) => {
                     tracing::error!(%error, "audit rows wait in the log: SQLite does not take them");
                     self.fail(&error);
-                    // Whatever was open may be stale or broken: read again from the last commit.
+                    // Whatever was open may be stale, broken or put away: read again from the last commit that stands.
                     self.files.clear();
-                    self.follower.seek(self.position);
+                    found = false;
                     thread::sleep(wait);
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -171,15 +188,14 @@ impl Sink {
 
     /// One transaction for each run of rows of one month; the cursor goes with the last.
     fn write(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        let mut rest = &batch.items[..];
+        let ready: Vec<(Month, Ready<'_>)> =
+            batch.items.iter().map(ready).collect::<Result<_, _>>()?;
+        let mut rest = &ready[..];
         // A batch of nothing that is kept still moves the cursor.
         let fallback = Month::of(Moment::now().micros().unsigned_abs());
         loop {
-            let month = rest.first().map_or(fallback, month_of);
-            let run = rest
-                .iter()
-                .take_while(|item| month_of(item) == month)
-                .count();
+            let month = rest.first().map_or(fallback, |(month, _)| *month);
+            let run = rest.iter().take_while(|(known, _)| *known == month).count();
             let (now, later) = rest.split_at(run);
             let end = later.is_empty().then_some(batch.end);
             self.write_run(month, now, end)?;
@@ -193,68 +209,42 @@ impl Sink {
     fn write_run(
         &mut self,
         month: Month,
-        items: &[Item],
+        items: &[(Month, Ready<'_>)],
         end: Option<Position>,
     ) -> Result<(), SinkError> {
         let path = month.path(&self.state);
-        let failed = |source| SinkError::Sqlite {
-            path: path.clone(),
-            source,
-        };
-        let mut written = 0;
-        let db = self.file(month).map_err(failed)?;
-        let transaction = db.transaction().map_err(failed)?;
-        for item in items {
-            match item {
-                Item::Row(row) => match Record::read(row) {
-                    Ok(record) => insert(&transaction, &record).map_err(failed)?,
-                    Err(malformed) => {
-                        return Err(SinkError::Log(LogError::Corrupt {
-                            path: path.clone(),
-                            offset: row.seq,
-                            reason: malformed.0,
-                        }));
-                    }
-                },
-                Item::Seal(seal) => {
-                    transaction
-                        .prepare_cached(
-                            "INSERT INTO seals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                        )
-                        .and_then(|mut insert| {
-                            insert.execute((
-                                seal.boot.as_bytes(),
-                                seal.seq.cast_signed(),
-                                seal.hash,
-                                seal.at.micros(),
-                                seal.signature,
-                            ))
-                        })
-                        .map_err(failed)?;
-                }
-            }
-            written += u64::from(matches!(item, Item::Row(_)));
-        }
-        if let Some(end) = end {
-            set_cursor(&transaction, end).map_err(failed)?;
-        }
-        transaction.commit().map_err(failed)?;
+        let db = self.file(month, &path)?;
+        let written =
+            write_items(db, items, end).map_err(|source| SinkError::Sqlite { path, source })?;
         self.follower.status().rows += written;
         Ok(())
     }
 
-    fn file(&mut self, month: Month) -> rusqlite::Result<&mut Connection> {
-        if !self.files.contains_key(&month) {
-            if self.files.len() >= OPEN_FILES {
-                self.files.clear();
+    fn file(&mut self, month: Month, path: &Path) -> Result<&mut Connection, SinkError> {
+        let failed = |source| SinkError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
+        match self.files.get(&month) {
+            Some(open) if open.identity != identity(path) => {
+                let path = path.to_owned();
+                return Err(SinkError::Replaced { path });
             }
-            let db = open(&month.path(&self.state))?;
-            self.files.insert(month, db);
+            Some(_) => {}
+            None => {
+                if self.files.len() >= OPEN_FILES {
+                    self.files.clear();
+                }
+                let db = open(path).map_err(failed)?;
+                let identity = identity(path);
+                self.files.insert(month, Open { db, identity });
+            }
         }
         // Just put there; the error is what SQLite says of a connection that is none.
-        self.files
-            .get_mut(&month)
-            .ok_or(rusqlite::Error::InvalidQuery)
+        let found = self.files.get_mut(&month);
+        found
+            .map(|open| &mut open.db)
+            .ok_or_else(|| failed(rusqlite::Error::InvalidQuery))
     }
 
     /// Once an hour, unlinks the files of months whose last row is older than the retention.
@@ -283,10 +273,59 @@ impl Sink {
     }
 }
 
-fn month_of(item: &Item) -> Month {
+/// An item that has been read.
+enum Ready<'a> {
+    Row(Record<'a>),
+    Seal(&'a Seal),
+}
+
+/// Reads an item, once, and says into which month it goes.
+fn ready(item: &Item) -> Result<(Month, Ready<'_>), SinkError> {
     match item {
-        // Rows whose bytes do not read stop the batch where they are written.
-        Item::Row(row) => Month::of(Record::read(row).map_or(0, |record| record.entry.at)),
-        Item::Seal(seal) => Month::of(seal.at.micros().unsigned_abs()),
+        Item::Row(row) => {
+            let record = Record::read(row).map_err(|malformed| SinkError::Row(malformed.0))?;
+            Ok((Month::of(record.entry.at), Ready::Row(record)))
+        }
+        Item::Seal(seal) => {
+            let month = Month::of(seal.at.micros().unsigned_abs());
+            Ok((month, Ready::Seal(seal)))
+        }
     }
+}
+
+/// One transaction; how many rows were in it.
+fn write_items(
+    db: &mut Connection,
+    items: &[(Month, Ready<'_>)],
+    end: Option<Position>,
+) -> rusqlite::Result<u64> {
+    let mut written = 0;
+    let transaction = db.transaction()?;
+    {
+        let mut rows = transaction.prepare_cached(&insertion())?;
+        let mut seals = transaction
+            .prepare_cached("INSERT INTO seals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")?;
+        for (_, item) in items {
+            match item {
+                Ready::Row(record) => {
+                    insert(&mut rows, record)?;
+                    written += 1;
+                }
+                Ready::Seal(seal) => {
+                    seals.execute((
+                        seal.boot.as_bytes(),
+                        seal.seq.cast_signed(),
+                        seal.hash,
+                        seal.at.micros(),
+                        seal.signature,
+                    ))?;
+                }
+            }
+        }
+    }
+    if let Some(end) = end {
+        set_cursor(&transaction, end)?;
+    }
+    transaction.commit()?;
+    Ok(written)
 }

@@ -229,6 +229,45 @@ fn a_log_that_began_anew_is_read_from_its_start() {
 }
 
 #[test]
+fn a_row_that_the_log_lost_and_sqlite_has_is_not_written_again_as_lost() {
+    let state = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    for id in 0..5 {
+        let _written = log.begin(begin(id, 100)).unwrap();
+        let _written = log.end(row(id, 7)).unwrap();
+    }
+    log.close();
+    sink.join();
+    let mut segments = fs::read_dir(state.path().join("log")).unwrap();
+    let segment = segments.find_map(|file| {
+        let path = file.unwrap().path();
+        path.extension()
+            .is_some_and(|kind| kind == "seg")
+            .then_some(path)
+    });
+    let segment = segment.unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let id = row(2, 0).request;
+    // The id stands in the begin, and last in the row.
+    let at = bytes.windows(16).rposition(|part| part == id.as_bytes());
+    bytes[at.unwrap()] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+
+    let (log, recovered) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    assert_eq!((recovered.salvaged, recovered.lost), (1, 0));
+    let (budget, period) = crate::audit::testing::budget();
+    assert_eq!(recovered.balances.spent(&budget, period).nanos(), 35);
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    log.close();
+    sink.join();
+    assert_eq!(
+        listed(state.path(), &requests(), Order::Oldest),
+        [0, 1, 2, 3, 4]
+    );
+}
+
+#[test]
 fn months_past_the_retention_go_with_their_files() {
     let state = tempfile::tempdir().unwrap();
     run(state.path(), [row(1, 1)]);

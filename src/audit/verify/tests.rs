@@ -31,7 +31,7 @@ fn state() -> tempfile::TempDir {
 
 fn checked(state: &Path) -> Report {
     let key = read_public_key(&state.join("audit.pub")).unwrap();
-    verify(&mut Archive::open(state).unwrap(), &key).unwrap()
+    verify(&mut Archive::open(state).unwrap(), &[], &key).unwrap()
 }
 
 /// Runs SQL on the month of the requests, and says what is found first.
@@ -56,7 +56,7 @@ fn what_nobody_touched_verifies_from_sqlite_and_from_the_log() {
         (22, 2, 2, 0)
     );
     let key = read_public_key(&state.path().join("audit.pub")).unwrap();
-    let log = verify(&mut LogSource::open(state.path()).unwrap(), &key).unwrap();
+    let log = verify(&mut LogSource::open(state.path()).unwrap(), &[], &key).unwrap();
     assert_eq!(log, report);
 }
 
@@ -83,7 +83,7 @@ fn a_changed_row_with_a_fitting_hash_does_not_fit_the_next() {
         "UPDATE audit SET cost_nanos = 0, hash = x'{hash}' WHERE boot = {FIRST} AND seq = 4"
     );
     assert_eq!(first_fault(state.path(), &sql).0, 5);
-    assert!(verify(&mut archive, &key).is_ok());
+    assert!(verify(&mut archive, &[], &key).is_ok());
 }
 
 #[test]
@@ -115,6 +115,35 @@ fn an_end_that_was_cut_off_shows_by_its_seal_and_by_the_next_boot() {
     let newest = "DELETE FROM audit WHERE boot = (SELECT max(boot) FROM audit)";
     let (_, what) = first_fault(state().path(), newest);
     assert_eq!(what, "a seal covers 11 rows, none is there");
+}
+
+#[test]
+fn a_store_that_was_rewritten_with_its_seals_does_not_fit_what_a_witness_kept() {
+    let state = tempfile::tempdir().unwrap();
+    let kept = state.path().join("elsewhere.ndjson");
+    let options = LogOptions {
+        seal_to: vec![crate::audit::SealTo::File(kept.clone())],
+        ..LogOptions::default()
+    };
+    let (log, _) = Log::open(state.path(), options, Moment::now()).unwrap();
+    let year = Duration::from_hours(24 * 3660);
+    let sink = SqliteSink::start(&log, state.path(), year).unwrap();
+    for id in 0..10 {
+        let _written = log.end(row(id, 1)).unwrap();
+    }
+    log.close();
+    sink.join();
+    for month in months(state.path()).unwrap() {
+        let db = Connection::open(month.path(state.path())).unwrap();
+        db.execute_batch("DELETE FROM audit WHERE seq >= 8; DELETE FROM seals")
+            .unwrap();
+    }
+    let key = read_public_key(&state.path().join("audit.pub")).unwrap();
+    let mut archive = Archive::open(state.path()).unwrap();
+    assert_eq!(verify(&mut archive, &[], &key).unwrap().faults, []);
+    let witnessed = crate::audit::witness::read_seals(&kept).unwrap();
+    let report = verify(&mut archive, &witnessed, &key).unwrap();
+    assert_eq!(report.faults[0].seq, 8, "{report:?}");
 }
 
 #[test]

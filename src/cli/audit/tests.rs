@@ -120,6 +120,24 @@ fn export_writes_all_that_was_asked_for_and_no_formula() {
 }
 
 #[test]
+fn a_parquet_export_holds_the_rows_that_were_asked_for() {
+    let dir = folder();
+    let file = dir.path().join("out.parquet");
+    let path = file.to_str().unwrap();
+    let words = [
+        "audit", "export", "--format", "parquet", "--team", "search", "-o", path,
+    ];
+    done(&dir, &words);
+    let bytes = fs::read(file).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let reader = parquet::file::reader::SerializedFileReader::new(bytes::Bytes::from(bytes));
+    let rows = parquet::file::reader::FileReader::metadata(&reader.unwrap())
+        .file_metadata()
+        .num_rows();
+    assert_eq!(rows, 10);
+}
+
+#[test]
 fn spend_adds_up() {
     let dir = folder();
     let json: Value =

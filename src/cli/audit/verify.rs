@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::audit::LogSource;
 use crate::audit::chain::read_public_key;
 use crate::audit::verify::{Report, verify};
+use crate::audit::witness::read_seals;
 use crate::cli::setup::ConfigArg;
 use crate::cli::store::StoreArg;
 
@@ -22,6 +23,9 @@ pub struct VerifyArgs {
     /// The public key of the seals; by default the one in the state directory
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Seals that a witness kept outside (`seal_file`, or what a server at `seal_url` stored, one JSON object a line)
+    #[arg(long, value_name = "FILE")]
+    seals: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,6 +44,10 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         None => settings.state.dir.join("audit.pub"),
     };
     let key = read_public_key(&path).with_context(|| path.display().to_string())?;
+    let witnessed = match &args.seals {
+        Some(path) => read_seals(path).with_context(|| path.display().to_string())?,
+        None => Vec::new(),
+    };
     let mut damage = Vec::new();
     let report = if args.log {
         let mut log = LogSource::open(&settings.state.dir)?;
@@ -51,9 +59,9 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
                 place.bytes
             ));
         }
-        verify(&mut log, &key)?
+        verify(&mut log, &witnessed, &key)?
     } else {
-        verify(args.store.open(&settings)?.chain(), &key)?
+        verify(args.store.open(&settings)?.chain(), &witnessed, &key)?
     };
     if args.json {
         write_json(&report, &damage, out)?;
