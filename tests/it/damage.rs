@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::gateway::World;
+use crate::gateway::{Wish, World};
 
 const FAILING: &str = "tollgate_audit_sink{sink=\"sqlite\",what=\"failing\"} ";
 
@@ -37,7 +37,7 @@ async fn send(world: &World, count: usize) {
 }
 
 /// Requests that a listing shows; none where it fails.
-fn listed(world: &World) -> usize {
+fn shown(world: &World) -> usize {
     let words = ["audit", "export", "--format", "ndjson", "--requests"];
     let listed = world.home.tollgate(&words);
     String::from_utf8_lossy(&listed.stdout).lines().count()
@@ -112,7 +112,7 @@ async fn behind_a_truncated_sqlite_file_rows_wait_until_it_is_put_away() {
     std::fs::rename(&file, world.home.path("put-away.db")).expect("moved");
     world
         .until("all rows are written anew", || async {
-            listed(&world) >= 22
+            shown(&world) >= 22
         })
         .await;
     world.rows(22).await;
@@ -135,6 +135,30 @@ async fn a_sqlite_file_that_is_removed_under_the_gateway_is_written_anew() {
     send(&world, 1).await;
     world.rows(7).await;
     world.home.run(&["audit", "verify"]);
+}
+
+#[tokio::test]
+async fn rows_that_were_cut_off_with_their_seals_are_missed_by_the_witness() {
+    let wish = Wish {
+        settings: "[audit]\nseal_file = \"elsewhere.ndjson\"\n".to_owned(),
+        ..Wish::default()
+    };
+    let mut world = World::start(wish).await;
+    send(&world, 4).await;
+    world.rows(4).await;
+    stop(&mut world);
+    let witnessed = ["audit", "verify", "--seals", "elsewhere.ndjson"];
+    world.home.run(&witnessed);
+    let db = Connection::open(find(&world.home.path("state"), ".db")).expect("the month's file");
+    db.execute_batch(
+        "DELETE FROM seals; DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
+    )
+    .expect("cut");
+    drop(db);
+    world.home.run(&["audit", "verify"]);
+    let told = world.home.tollgate(&witnessed);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("cut off"));
 }
 
 #[tokio::test]
@@ -171,9 +195,7 @@ async fn a_column_that_was_dropped_comes_back_and_what_it_held_is_missed() {
         .expect("changed");
     send(&world, 2).await;
     world
-        .until("the column is there again", || async {
-            listed(&world) >= 5
-        })
+        .until("the column is there again", || async { shown(&world) >= 5 })
         .await;
     let rows = world.rows(5).await;
     let models: Vec<&str> = rows

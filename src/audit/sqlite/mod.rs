@@ -160,26 +160,26 @@ fn insertion() -> String {
 }
 
 fn whole(number: u64) -> ToSqlOutput<'static> {
-    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)).into()
+    ToSqlOutput::Owned(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
 }
 
 fn bound<'a>(cell: &'a Cell<'_>) -> ToSqlOutput<'a> {
     match cell {
-        Cell::Text(text) => ValueRef::Text(text.as_bytes()).into(),
+        Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
         Cell::Whole(number) => whole(*number),
-        Cell::Maybe(number) => number.map_or(Value::Null.into(), whole),
-        Cell::Flag(flag) => Value::Integer((*flag).into()).into(),
-        Cell::Id(id) => Value::Text(id.to_string()).into(),
+        Cell::Maybe(number) => number.map_or(ToSqlOutput::Owned(Value::Null), whole),
+        Cell::Flag(flag) => ToSqlOutput::Owned(Value::Integer((*flag).into())),
+        Cell::Id(id) => ToSqlOutput::Owned(Value::Text(id.to_string())),
     }
 }
 
 /// Writes a row by [`insertion`].
 fn insert(statement: &mut Statement<'_>, record: &Record<'_>) -> rusqlite::Result<()> {
     let place: [ToSqlOutput<'_>; 4] = [
-        ValueRef::Blob(record.boot.as_bytes()).into(),
+        ToSqlOutput::Borrowed(ValueRef::Blob(record.boot.as_bytes())),
         whole(record.seq),
-        ValueRef::Blob(&record.before).into(),
-        ValueRef::Blob(&record.hash).into(),
+        ToSqlOutput::Borrowed(ValueRef::Blob(&record.before)),
+        ToSqlOutput::Borrowed(ValueRef::Blob(&record.hash)),
     ];
     let cells = record.entry.cells();
     let values = place.into_iter().chain(cells.iter().map(bound));

@@ -274,6 +274,10 @@ impl Sink {
 }
 
 /// An item that has been read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "rows are the rule, and a box for each would cost more than the room"
+)]
 enum Ready<'a> {
     Row(Record<'a>),
     Seal(&'a Seal),
