@@ -213,7 +213,7 @@ async fn what_operators_do_is_a_row_with_who_and_what_changed() {
         .await;
     world.home.write("prices.toml", "no = \"prices\"\n");
     world.gateway.signal("HUP");
-    let all = ["failed: ", "spent +1.00", "10.00 -> 20.00"];
+    let all = ["failed: ", "spent +1.00", "\"10.00\" -> \"20.00\""];
     world
         .until("the others are told, which took up to a second", || async {
             let rows = actions(&world);
@@ -237,7 +237,7 @@ fn check_actions(rows: &[[String; 4]]) {
         "team/payments/month"
     );
     find("budget.adjusted", "spent +1.00");
-    find("directory.changed", "10.00 -> 20.00");
+    find("directory.changed", "\"10.00\" -> \"20.00\"");
     assert!(find("config.reloaded", "ok; rules: ")[2].ends_with("tollgate.toml"));
     find("rules.swapped", " -> ");
     find("config.reloaded", "failed: the old one stays");

@@ -22,6 +22,8 @@ use crate::domain::Moment;
 const ROWS: usize = 500;
 /// How long the sink sleeps at most when there is nothing to do.
 const IDLE: Duration = Duration::from_millis(500);
+/// How long it lets rows gather after a small batch: one transaction for many rows costs far less than one for each few.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long it waits after a failure, doubled up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -111,15 +113,18 @@ impl Sink {
             let step = if found {
                 self.step()
             } else {
-                self.find_cursor().map(|()| true)
+                self.find_cursor().map(|()| Some(ROWS))
             };
             match step {
-                Ok(true) => {
+                Ok(Some(items)) => {
                     found = true;
                     wait = FIRST_WAIT;
                     self.follower.status().failing = None;
+                    if items > 0 && items < ROWS / 2 && !self.follower.is_closed() {
+                        thread::sleep(GATHER);
+                    }
                 }
-                Ok(false) => return,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::error!(%error, "audit rows wait in the log: SQLite does not take them");
                     self.fail(&error);
@@ -162,10 +167,10 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes one batch; false once the log is closed and all is written.
-    fn step(&mut self) -> Result<bool, SinkError> {
+    /// Writes one batch; the number of its items, or `None` once the log is closed and all is written.
+    fn step(&mut self) -> Result<Option<usize>, SinkError> {
         let Some(batch) = self.follower.next(ROWS, IDLE)? else {
-            return Ok(false);
+            return Ok(None);
         };
         self.tell(&batch);
         if batch.end != self.position {
@@ -175,7 +180,7 @@ impl Sink {
             self.follower.status().position = batch.end;
         }
         self.sweep();
-        Ok(true)
+        Ok(Some(batch.items.len()))
     }
 
     fn tell(&self, batch: &Batch) {
