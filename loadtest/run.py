@@ -52,7 +52,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--profile", default="release", help="cargo profile (release; fast is quicker to build)")
-    parser.add_argument("--seconds", type=float, default=5, help="length of a window")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a window")
     parser.add_argument("--rounds", type=int, default=3, help="windows of each kind, interleaved")
     parser.add_argument("--connections", type=ints, default=[1, 16, 64, 512])
     parser.add_argument("--sizes", type=ints, default=[2 * KB, 32 * KB, 300 * KB, 2048 * KB], help="bytes of a body")
@@ -325,7 +325,7 @@ def lua(kind, size, key):
         headers["x-load-events"] = str(EVENTS)
     if kind == "redact":
         headers["x-load-echo"] = "1"
-    listing = "\n".join(f"wrk.headers[{quote(name)}] = {quote(value)}" for name, value in headers.items())
+    listing = "\n".join(f"wrk.headers[ {quote(name)} ] = {quote(value)}" for name, value in headers.items())
     refused = {"unknown-key": 401, "blocked": 400}.get(kind, 200)
     return LUA.format(listing=listing, fixed=quote(fixed), pieces=listed, status=refused)
 

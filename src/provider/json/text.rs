@@ -1,6 +1,9 @@
 //! Strings as written in JSON, and what they mean.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use wide::u8x16;
 
 #[cfg(doc)]
 use super::CAPTURE;
@@ -87,46 +90,137 @@ fn decode_unicode(digits: &[u8]) -> (char, usize) {
     (char::REPLACEMENT_CHARACTER, 4)
 }
 
+/// Bytes of a string looked at together.
+const BLOCK: usize = 64;
+
 /// Where the string that begins here ends, and whether it has escapes. `None` when its end is not in `text`, or when it is
 /// no string: then whoever reads it byte by byte finds the place.
 pub(super) fn closing_quote(text: &[u8]) -> Option<(usize, bool)> {
-    let mut at = 0;
-    let mut escaped = false;
-    loop {
-        at += plain(text.get(at..)?);
-        match text.get(at)? {
-            b'"' => return Some((at, escaped)),
-            b'\\' => {}
-            _ => return None,
+    let mut search = Search::default();
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    for (n, block) in blocks.iter().enumerate() {
+        if let ControlFlow::Break(found) = search.block(text, n * BLOCK, block) {
+            return found;
         }
-        escaped = true;
-        at += match text.get(at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-            b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
-            _ => return None,
-        };
+    }
+    let mut last = [b' '; BLOCK];
+    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    search
+        .block(text, text.len() - rest.len(), &last)
+        .break_value()?
+}
+
+/// The way through a string, block by block.
+#[derive(Default)]
+struct Search {
+    /// Bytes of the next block that belong to an escape which began in this one.
+    skip: usize,
+    escaped: bool,
+}
+
+impl Search {
+    /// Looks through the block of `text` at `base`: breaks with the place of the quote, or with nothing at what no string has.
+    #[inline]
+    fn block(
+        &mut self,
+        text: &[u8],
+        base: usize,
+        block: &[u8; BLOCK],
+    ) -> ControlFlow<Option<(usize, bool)>> {
+        let mut marks = from(special(block), self.skip);
+        self.skip = 0;
+        while marks != 0 {
+            let bit = marks.trailing_zeros() as usize;
+            let at = base + bit;
+            match text.get(at) {
+                Some(b'"') => return ControlFlow::Break(Some((at, self.escaped))),
+                Some(b'\\') => {}
+                _ => return ControlFlow::Break(None),
+            }
+            let Some(length) = escape(text, at) else {
+                return ControlFlow::Break(None);
+            };
+            self.escaped = true;
+            self.skip = (bit + length).saturating_sub(BLOCK);
+            marks = from(marks, bit + length);
+        }
+        ControlFlow::Continue(())
     }
 }
 
-/// How many bytes at the beginning mean themselves: no quote, backslash or control character. Eight at a time.
-fn plain(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    const fn has_zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
+/// The bits from `bit` on; none where that is behind the block.
+const fn from(bits: u64, bit: usize) -> u64 {
+    if bit < BLOCK { bits >> bit << bit } else { 0 }
+}
+
+/// The bytes that the escape at `at` takes.
+#[inline]
+fn escape(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => Some(6),
+        _ => None,
     }
-    let (words, rest) = text.as_chunks::<8>();
-    for (n, bytes) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*bytes);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quote = has_zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = has_zero(word ^ (ONES * u64::from(b'\\')));
-        let special = control | quote | backslash;
-        if special != 0 {
-            // A borrow can only mark bytes behind the first special one.
-            return n * 8 + special.trailing_zeros() as usize / 8;
+}
+
+/// Which bytes do not mean themselves: quotes, backslashes and control characters, one bit each, the first byte's lowest.
+#[inline]
+fn special(block: &[u8; BLOCK]) -> u64 {
+    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
+    let last_control = u8x16::splat(0x1f);
+    block
+        .as_chunks::<16>()
+        .0
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (n, sixteen)| {
+            let lane = u8x16::new(*sixteen);
+            let control = lane.min(last_control).simd_eq(lane);
+            let marked = lane.simd_eq(quote) | lane.simd_eq(backslash) | control;
+            bits | u64::from(marked.to_bitmask()) << (16 * n)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same, byte by byte.
+    fn slowly(text: &[u8]) -> Option<(usize, bool)> {
+        let (mut at, mut escaped) = (0, false);
+        loop {
+            at += match text.get(at)? {
+                b'"' => return Some((at, escaped)),
+                b'\\' => {
+                    escaped = true;
+                    escape(text, at)?
+                }
+                0..=0x1f => return None,
+                _ => 1,
+            };
         }
     }
-    let special = |b: &u8| *b < 0x20 || matches!(b, b'"' | b'\\');
-    text.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+
+    proptest! {
+        #[test]
+        fn a_string_ends_where_it_ends_read_byte_by_byte(
+            pieces in proptest::collection::vec(r#"[a-zé ]{0,40}|\\["nu\\]|\\u00e9|\\u00|["\n]"#, 0..12),
+            quote in any::<bool>(),
+        ) {
+            let text = pieces.concat() + if quote { "\"" } else { "" };
+            prop_assert_eq!(closing_quote(text.as_bytes()), slowly(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_escape_may_lie_across_two_blocks() {
+        for before in 55..70 {
+            for escape in [r"\n", r#"\""#, r"\\", r"\u00e9"] {
+                let text = format!("{}{escape}{}\"", "x".repeat(before), "y".repeat(before));
+                let end = text.len() - 1;
+                assert_eq!(closing_quote(text.as_bytes()), Some((end, true)), "{text}");
+            }
+        }
+    }
 }
