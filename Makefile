@@ -1,7 +1,7 @@
 # What people run. Each target installs what it lacks (./setup is silent when nothing is missing).
 CARGO ?= cargo
 
-.PHONY: demo test lint bench build setup chdb
+.PHONY: demo test lint bench build setup chdb loadtest soak
 
 setup:
 	@./setup
@@ -35,3 +35,13 @@ lint: setup
 
 bench: setup
 	$(CARGO) bench --locked
+
+# The gateway beside nginx, HAProxy and a bare pass-through, in one run on loopback; tables and a plot in target/loadtest.
+# LOADTEST="--seconds 3 --rounds 2" and the like pass on (python3 loadtest/run.py --help).
+loadtest: setup
+	@./loadtest/setup
+	python3 loadtest/run.py $(LOADTEST)
+
+# An hour of mixed traffic and faults; `make test` runs the same for a few seconds.
+soak: setup
+	TOLLGATE_SOAK_SECONDS=3600 $(CARGO) test --locked --test it soak::

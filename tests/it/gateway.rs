@@ -256,6 +256,10 @@ impl Gateway {
         None
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process as a crash would.
     pub fn kill(&mut self) {
         self.child.kill().expect("the child is ours");

@@ -28,6 +28,7 @@ mod redis;
 mod routes;
 mod sdk;
 mod secrets;
+mod soak;
 mod space;
 mod streams;
 mod upstreams;
