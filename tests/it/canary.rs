@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::gateway::{Wish, World, message};
+use crate::gateway::{Home, Wish, World, message};
 use crate::raw::Raw;
 use crate::warehouse;
 
@@ -277,8 +277,8 @@ async fn a_thousand_requests_leave_no_trace_of_what_they_said() {
     const COUNT: usize = 1000;
     let engine = Engine::start();
     let mut world = match &engine {
-        Some(engine) => warehouse::with(engine).await,
-        None => World::start(Wish::default()).await,
+        Some(engine) => warehouse::prepared(engine, Home::serve_telling_all).await,
+        None => World::with(Wish::default(), Home::serve_telling_all).await,
     };
     for first in (0..COUNT).step_by(20) {
         let answers = (first..first + 20).map(|number| send(&world, number));

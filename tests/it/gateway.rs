@@ -159,6 +159,13 @@ known_value = "block"
         serve_by(self.command(&["serve"]))
     }
 
+    /// The same, with every line that the program and its libraries can log.
+    pub fn serve_telling_all(&self) -> Gateway {
+        let mut serve = self.command(&["serve"]);
+        serve.env("TOLLGATE_LOG", "trace");
+        serve_by(serve)
+    }
+
     /// The same, with files of at most so many KiB, as if the disk were full then; [`Gateway::unlimited`] ends that.
     pub fn serve_limited(&self, kib: u32) -> Gateway {
         let serve = self.command(&["serve"]);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use crate::engine::Engine;
-use crate::gateway::{Wish, World};
+use crate::gateway::{Gateway, Home, Wish, World};
 
-/// A gateway whose rows go to the engine as well; `before` happens when the tables are there and it does not run yet.
-async fn prepared(engine: &Engine, before: impl FnOnce()) -> World {
+/// A gateway whose rows go to the engine as well, started by `serve` once the tables are there.
+pub async fn prepared(engine: &Engine, serve: impl FnOnce(&Home) -> Gateway) -> World {
     let wish = Wish {
         settings: format!(
             "[audit.clickhouse]\nurl = \"{}\"\ntimeout = \"1s\"\n",
@@ -16,14 +16,13 @@ async fn prepared(engine: &Engine, before: impl FnOnce()) -> World {
     };
     World::with(wish, |home| {
         home.run(&["migrate"]);
-        before();
-        home.serve()
+        serve(home)
     })
     .await
 }
 
 pub async fn with(engine: &Engine) -> World {
-    prepared(engine, || ()).await
+    prepared(engine, Home::serve).await
 }
 
 pub fn count(engine: &Engine) -> u64 {
@@ -86,7 +85,11 @@ async fn a_server_that_is_years_older_gets_no_row_and_is_named() {
         return;
     }
     let old = r#"{"kind": "old", "n": 1000000, "version": "18.16.1"}"#;
-    let world = prepared(&engine, || assert!(engine.fault(old))).await;
+    let world = prepared(&engine, |home| {
+        assert!(engine.fault(old));
+        home.serve()
+    })
+    .await;
     world.messages(5).await;
     let failing = "tollgate_audit_sink{sink=\"clickhouse\",what=\"failing\"} ";
     world
