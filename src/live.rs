@@ -11,6 +11,7 @@ use crate::budget::Account;
 use crate::config::Settings;
 use crate::directory::Census;
 use crate::domain::{KeyId, Name, Secret};
+use crate::gateway::cache::ResponseCache;
 use crate::gateway::upstream::Upstream;
 use crate::identity::Roster;
 use crate::policy::{Actions, Gate, TeamPolicy};
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub inspection: Arc<Inspection>,
     pub prices: Arc<PriceTable>,
     pub upstreams: Arc<[Arc<Upstream>]>,
+    /// Answers of teams that asked for it; empty after a reload.
+    pub cache: Option<Arc<ResponseCache>>,
 }
 
 /// What the directory says, joined with the ledger.
@@ -157,6 +160,7 @@ impl Live {
             inspection: Arc::clone(&now.inspection),
             prices: Arc::clone(&now.prices),
             upstreams: Arc::clone(&now.upstreams),
+            cache: now.cache.clone(),
         });
     }
 

@@ -12,6 +12,7 @@ use crate::budget::{Account, BudgetId, BudgetSpec, Ledger, Scope};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
+use crate::gateway::cache::ResponseCache;
 use crate::gateway::health::Check;
 use crate::gateway::upstream::{Address, Authorities, Upstream};
 use crate::identity::Roster;
@@ -58,7 +59,9 @@ pub fn assemble(
     }
     let prices = prices(&settings)?;
     let scanner = scanner(&settings, &people, parts.key)?;
+    let cache = settings.cache.as_ref().map(ResponseCache::new);
     Ok(Snapshot {
+        cache: cache.map(Arc::new),
         settings,
         people,
         inspection: Arc::new(Inspection::new(scanner, parts.key.derive("placeholders"))),

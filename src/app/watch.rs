@@ -87,6 +87,7 @@ fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64
         let snapshot = assemble::assemble(Arc::clone(&now.settings), people, &parts)?;
         shared.live.replace(Snapshot {
             upstreams: Arc::clone(&now.upstreams),
+            cache: now.cache.clone(),
             ..snapshot
         });
     }

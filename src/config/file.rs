@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::{
-    Family, Limits, Listen, Models, OnUndecodable, Prices, Scan, Settings, State, Tls,
+    Cache, Family, Limits, Listen, Models, OnUndecodable, Prices, Scan, Settings, State, Tls,
 };
 use super::{SecretRef, audit, budget, fleet, provider, refusal};
 use crate::document::{Table, Value};
+use crate::domain::Name;
 use crate::policy::{Action, Actions, Aliases, read_actions};
 
 pub(super) const KIB: u64 = 1 << 10;
@@ -30,6 +31,7 @@ pub(super) fn settings(top: &mut Table<'_>, base: &Path) -> Settings {
         budget: top.section("budget", budget::budget),
         prices: top.section("prices", |t| prices(t, base)),
         models: top.section("models", models),
+        cache: top.section_if("cache", cache),
         redis: top.section_if("redis", |t| fleet::redis(t, base)),
         audit: top.section("audit", |t| audit::audit(t, base)),
         refusal: top.section("refusal", refusal::statuses),
@@ -120,6 +122,22 @@ fn prices(t: &mut Table<'_>, base: &Path) -> Prices {
         file: t.or("file", base.join("prices.toml"), |v| path(&v, base)),
         overlays: t.or("overlays", Vec::new(), |v| paths(&v, base)),
     }
+}
+
+fn cache(t: &mut Table<'_>) -> Cache {
+    let team = |value: &Value<'_>| value.text().map(Name::new);
+    let cache = Cache {
+        teams: t.required("teams", Vec::new(), |v| v.list_of(|each| team(&each))),
+        size: t.or("size", 64 * MIB, |v| v.size(MIB..=64 * GIB)),
+        entry: t.or("entry", MIB, |v| v.size(KIB..=GIB)),
+        age: t.or("age", Duration::from_mins(10), |v| {
+            v.duration(Duration::from_secs(1)..=Duration::from_hours(24 * 7))
+        }),
+    };
+    if cache.entry > cache.size {
+        t.fault("`entry` is larger than `size`: no answer of that length would be kept");
+    }
+    cache
 }
 
 fn models(t: &mut Table<'_>) -> Models {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub budget: Budget,
     pub prices: Prices,
     pub models: Models,
+    /// Absent: no answer is kept.
+    pub cache: Option<Cache>,
     /// Absent: one node.
     pub redis: Option<Redis>,
     pub audit: Audit,
@@ -204,6 +206,18 @@ pub struct Prices {
 #[derive(Clone, Debug, Default)]
 pub struct Models {
     pub aliases: Aliases,
+}
+
+/// `[cache]`
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The teams whose answers are kept, each for itself.
+    pub teams: Vec<Name>,
+    /// Bytes of all answers together.
+    pub size: u64,
+    /// Bytes of the longest answer that is kept.
+    pub entry: u64,
+    pub age: Duration,
 }
 
 /// `[redis]`

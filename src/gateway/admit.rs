@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use pingora::proxy::Session;
 
+use super::cache::Kept;
 use super::ctx::{Ctx, Passage};
+use super::prepare::Prepared;
 use super::refusal::Refusal;
 use super::session::{Bounds, with_session};
 use super::upstream::Upstream;
@@ -28,6 +30,8 @@ pub enum Admitted {
     Forward,
     /// To be answered here with an empty 200.
     Probe,
+    /// To be answered here from the response cache.
+    Kept(Arc<Kept>),
 }
 
 /// A caller with everything that is decided about it.
@@ -88,7 +92,10 @@ pub async fn admit(
         hold::check_spent(gateway, &standing, ctx).await?;
     }
     let passage = if endpoint.has_body() {
-        prepare::with_body(gateway, session, ctx, &standing, destination).await?
+        match prepare::with_body(gateway, session, ctx, &standing, destination).await? {
+            Prepared::Passage(passage) => *passage,
+            Prepared::Kept(kept) => return Ok(Admitted::Kept(kept)),
+        }
     } else {
         prepare::without_body(session, ctx, &standing, destination).await?
     };
@@ -130,13 +137,13 @@ fn find_route<'a>(session: &'a Session, ctx: &mut Ctx) -> Result<Route<'a>, Refu
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     match route(head.method.as_str(), path, hints) {
         Ok(found) => {
-            ctx.dialect = found.dialect;
+            ctx.envelope = found.dialect.into();
             ctx.row.dialect = found.dialect.as_str();
             Ok(found)
         }
         Err(none) => {
-            ctx.dialect = none.dialect;
-            ctx.row.dialect = none.dialect.as_str();
+            ctx.envelope = none.envelope;
+            ctx.row.dialect = none.envelope.as_str();
             Err(Refusal::UnknownPath)
         }
     }

@@ -80,12 +80,16 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
     let upstream_failed = ctx.refusal.is_some();
     let charged = Charged::of(&mut passage, hold.as_ref(), prices, upstream_failed);
     let charged = charged.on_disconnect(&passage, hold.as_ref(), client_left);
-    if passage.relay.is_some() {
+    if let Some(relay) = &mut passage.relay {
         row.served = match charged.model {
             _ if row.model == Label::withheld() => Label::withheld(),
             Some(model) => Label::clean(&model, Label::MODEL),
             None => Label::clean(&passage.terms.model, Label::MODEL),
         };
+        let whole = charged.whole && charged.provenance == Provenance::Exact;
+        if let Some(keeper) = relay.keeper().filter(|_| whole && !failed) {
+            keeper.keep(row.served.clone());
+        }
     }
     row.usage = charged.usage;
     row.provenance = charged.provenance;
@@ -127,6 +131,8 @@ struct PricesAt<'a> {
 struct Charged {
     /// The model that answered, where the provider named it.
     model: Option<String>,
+    /// Whether the answer told its final usage, and no error.
+    whole: bool,
     usage: Usage,
     provenance: Provenance,
     cost: Usd,
@@ -136,6 +142,7 @@ impl Charged {
     fn free() -> Self {
         Self {
             model: None,
+            whole: false,
             usage: Usage::default(),
             provenance: Provenance::Exact,
             cost: Usd::ZERO,
@@ -173,6 +180,7 @@ impl Charged {
         };
         let mut whole = Self {
             model: None,
+            whole: false,
             usage: Usage::default(),
             provenance: Provenance::Estimated,
             cost: hold.amount(),
@@ -188,6 +196,7 @@ impl Charged {
             return Self::free();
         };
         whole.model = metered.model;
+        whole.whole = metered.complete && !metered.error_event;
         let others = metered.others.iter();
         let usage = others
             .clone()

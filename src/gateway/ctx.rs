@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::attempts::Trail;
 use super::body::Gathered;
+use super::cache::Ticket;
 use super::listing::Listing;
 use super::refusal::Refusal;
 use super::relay::Relay;
@@ -19,7 +20,7 @@ use crate::domain::Moment;
 use crate::live::Snapshot;
 use crate::metrics::Metrics;
 use crate::policy::Pass;
-use crate::provider::{Dialect, Endpoint};
+use crate::provider::{Endpoint, Envelope};
 use crate::scan::restore::Restorations;
 
 /// One request, from its head to its row.
@@ -27,8 +28,8 @@ pub struct Ctx {
     pub started: Instant,
     /// Everything an operator can change, as it was when the request came: never half of a change.
     pub snapshot: Arc<Snapshot>,
-    /// The language in which a refusal is written.
-    pub dialect: Dialect,
+    /// The form in which a refusal is written.
+    pub envelope: Envelope,
     pub request_id: HeaderValue,
     /// The audit row as far as it is known.
     pub row: Row,
@@ -67,6 +68,8 @@ pub struct Passage {
     pub restores_into_network: bool,
     /// For the list of models, what the team may see of it; taken by the relay.
     pub listing: Option<Listing>,
+    /// The right to keep the answer for the same request of the team; taken by the relay.
+    pub ticket: Option<Ticket>,
     /// Present once the answer's head has come.
     pub relay: Option<Relay>,
     /// What the answer is read for.
@@ -113,7 +116,7 @@ impl Ctx {
         Self {
             started: Instant::now(),
             snapshot,
-            dialect: Dialect::OpenAi,
+            envelope: Envelope::Neutral,
             request_id: HeaderValue::from_str(id)
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             row: Row::new(request, Moment::now()),

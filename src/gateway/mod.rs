@@ -6,6 +6,7 @@
 pub mod admit;
 mod attempts;
 pub mod body;
+pub mod cache;
 pub mod close;
 pub mod ctx;
 pub mod health;
@@ -77,6 +78,9 @@ impl ProxyHttp for Gateway {
         match admit::admit(self, session, ctx).await {
             Ok(Admitted::Forward) => Ok(false),
             Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await.map(|()| true),
+            Ok(Admitted::Kept(kept)) => respond::answer_kept(session, ctx, &kept)
+                .await
+                .map(|()| true),
             Err(refusal) => respond::refuse(session, ctx, refusal).await.map(|()| true),
         }
     }

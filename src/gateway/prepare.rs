@@ -1,5 +1,6 @@
 //! Prepares a passage: the body gathered and read, its model checked, inspected, paid for, and as it will be sent.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::CONTENT_ENCODING;
@@ -8,10 +9,12 @@ use pingora::proxy::Session;
 use super::admit::{Destination, Standing};
 use super::attempts::Trail;
 use super::body::{self, Gathered, UploadLimits};
+use super::cache::{Kept, Ticket};
 use super::ctx::{Ctx, Passage, Terms};
 use super::listing::Listing;
+use super::redact::Redacted;
 use super::refusal::Refusal;
-use super::{Gateway, header, hold, verdict};
+use super::{Gateway, hold, verdict};
 use crate::audit::Label;
 use crate::domain::Demand;
 use crate::policy::NoModel;
@@ -46,7 +49,7 @@ pub(super) async fn with_body(
     ctx: &mut Ctx,
     standing: &Standing,
     destination: Destination,
-) -> Result<Passage, Refusal> {
+) -> Result<Prepared, Refusal> {
     let limits = UploadLimits {
         body: ctx.snapshot.settings.limits.body,
         time: ctx.snapshot.settings.limits.upload_timeout,
@@ -54,7 +57,7 @@ pub(super) async fn with_body(
     let gathered = body::gather(session, limits, &gateway.room).await?;
     let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
-    let encoding = header(session, &CONTENT_ENCODING);
+    let encoding = encodings(session);
     let plain = plain_body(ctx, &gathered, encoding.as_deref())?;
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
@@ -67,20 +70,66 @@ pub(super) async fn with_body(
         let longer = redacted.body.len().saturating_sub(plain.len());
         ask.demand.input_bytes = ask.demand.input_bytes.saturating_add(longer as u64);
     }
+    let ticket = match kept(
+        session,
+        ctx,
+        standing,
+        &destination,
+        &Wanted {
+            ask: &ask,
+            chosen: &chosen,
+            plain: &plain,
+            redacted: redacted.is_some(),
+        },
+    ) {
+        Cached::Hit(kept) => return Ok(Prepared::Kept(kept)),
+        Cached::Miss(ticket) => Some(ticket),
+        Cached::Apart => None,
+    };
     let hold = if destination.endpoint.billed() {
         Some(hold::reserve(gateway, ctx, standing, &destination, &ask, &chosen).await?)
     } else {
         None
     };
-    let (going, restorations) = match redacted {
+    let read = ReadBody {
+        gathered,
+        plain,
+        encoded: encoding.is_some(),
+        redacted,
+    };
+    let mut passage = outgoing(destination, read, &ask, chosen)?;
+    passage.hold = hold;
+    passage.ticket = ticket;
+    ctx.row.overhead = began.elapsed();
+    Ok(Prepared::Passage(Box::new(passage)))
+}
+
+/// A body that has been read and inspected.
+struct ReadBody {
+    gathered: Gathered,
+    /// With its content encodings undone.
+    plain: bytes::Bytes,
+    /// Whether it came with any.
+    encoded: bool,
+    /// With placeholders, where something was to be redacted.
+    redacted: Option<Redacted>,
+}
+
+/// The passage of a request whose body is put as it will be sent.
+fn outgoing(
+    destination: Destination,
+    read: ReadBody,
+    ask: &Ask,
+    chosen: Chosen,
+) -> Result<Passage, Refusal> {
+    let (going, restorations) = match read.redacted {
         Some(redacted) => (
             Some(bytes::Bytes::from(redacted.body)),
             redacted.restorations,
         ),
         None => (None, Restorations::default()),
     };
-    let usage_injected = !ask.usage_requested;
-    let changed = spliced(&plain, going, usage_injected, &chosen)?;
+    let changed = spliced(&read.plain, going, !ask.usage_requested, &chosen)?;
     let terms = Terms {
         model: chosen.model,
         demand: ask.demand,
@@ -89,16 +138,65 @@ pub(super) async fn with_body(
     // Only the body as it came still has the content encoding that it came with; a fallback's name is put into plain text.
     let (bytes, encoded) = match changed.body {
         Some(changed) => (changed, false),
-        None if chosen.fallbacks.is_empty() => (gathered.bytes.clone(), encoding.is_some()),
-        None => (plain, false),
+        None if chosen.fallbacks.is_empty() => (read.gathered.bytes.clone(), read.encoded),
+        None => (read.plain, false),
     };
-    let body = Some(gathered.holding(bytes));
+    let body = Some(read.gathered.holding(bytes));
     let mut passage = passage(destination, body, encoded, terms);
     passage.trail = Trail::new(&passage.upstream, chosen.fallbacks);
-    passage.hold = hold;
     passage.restorations = restorations;
-    ctx.row.overhead = began.elapsed();
     Ok(passage)
+}
+
+/// What a request has become once its body is read.
+pub(super) enum Prepared {
+    Passage(Box<Passage>),
+    /// It is answered from the response cache.
+    Kept(Arc<Kept>),
+}
+
+/// What the response cache says of a request.
+enum Cached {
+    Hit(Arc<Kept>),
+    Miss(Ticket),
+    /// It is not for the cache.
+    Apart,
+}
+
+/// What the cache needs to know of a request.
+struct Wanted<'a> {
+    ask: &'a Ask,
+    chosen: &'a Chosen,
+    plain: &'a bytes::Bytes,
+    redacted: bool,
+}
+
+/// Asks the cache. A request in which something was redacted is not for it: its answer may repeat a placeholder.
+fn kept(
+    session: &Session,
+    ctx: &Ctx,
+    standing: &Standing,
+    destination: &Destination,
+    wanted: &Wanted<'_>,
+) -> Cached {
+    let Some(cache) = ctx.snapshot.cache.as_ref().filter(|_| !wanted.redacted) else {
+        return Cached::Apart;
+    };
+    let named = if wanted.chosen.renamed {
+        splice_model(wanted.plain, &wanted.chosen.model)
+    } else {
+        Some(wanted.plain.clone())
+    };
+    let headers = &session.req_header().headers;
+    let key = named.and_then(|body| cache.key(standing, destination, headers, wanted.ask, &body));
+    match key.map(|key| (cache.get(&key), key)) {
+        None => Cached::Apart,
+        Some((Some(kept), _)) => Cached::Hit(kept),
+        Some((None, key)) => Cached::Miss(Ticket {
+            cache: Arc::clone(cache),
+            key,
+        }),
+    }
 }
 
 fn passage(
@@ -121,9 +219,20 @@ fn passage(
         restorations: Restorations::default(),
         restores_into_network: false,
         listing: None,
+        ticket: None,
         relay: None,
         terms,
     }
+}
+
+/// All content encodings that the head tells, in order, however many headers it takes for that.
+fn encodings(session: &Session) -> Option<String> {
+    let told = session.req_header().headers.get_all(CONTENT_ENCODING);
+    let told: Vec<_> = told
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// The body with its content encodings undone: what is asked about and inspected. What cannot be undone is refused,

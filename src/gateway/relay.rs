@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
 
+use super::cache::Keeper;
 use super::ctx::{Ctx, Passage};
 use super::listing::Listing;
 use super::respond;
@@ -29,6 +30,7 @@ pub struct Relay {
     stripper: Option<UsageStripper>,
     restorer: Option<StreamRestorer>,
     listing: Option<Listing>,
+    keeper: Option<Keeper>,
 }
 
 impl Relay {
@@ -56,6 +58,11 @@ impl Relay {
             first_byte: None,
             bytes: 0,
             ended: false,
+            keeper: passage
+                .ticket
+                .take()
+                .filter(|_| head.status == 200 && readable && passage.trail.fallback.is_none())
+                .map(|ticket| Keeper::new(ticket, head.headers.get(CONTENT_TYPE).cloned())),
             listing: passage.listing.take().filter(|_| served),
             meter: metered.then(|| Meter::new(passage.endpoint, input, passage.terms.demand)),
             stripper: strips.then(UsageStripper::default),
@@ -100,8 +107,16 @@ impl Relay {
             }
             *body = Some(if end { listing.finish() } else { Bytes::new() });
         }
+        if let (Some(keeper), Some(bytes)) = (&mut self.keeper, body.as_ref()) {
+            keeper.push(bytes);
+        }
         self.bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.ended |= end;
+    }
+
+    /// The answer to keep, if it is for the cache.
+    pub fn keeper(&mut self) -> Option<Keeper> {
+        self.keeper.take()
     }
 
     /// What was restored; `None` where there was nothing to restore.
@@ -134,6 +149,9 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     }
     if let Some(model) = &passage.trail.fallback {
         head.insert_header(MODEL, model.as_str())?;
+    }
+    if relay.keeper.is_some() {
+        head.insert_header(respond::CACHE, "miss")?;
     }
     if relay.listing.is_some() {
         head.remove_header(&CONTENT_ENCODING);

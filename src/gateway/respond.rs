@@ -7,11 +7,14 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::body;
+use super::cache::Kept;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
-use crate::provider::refusal_body;
+use crate::provider::{Envelope, refusal_body};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Whether an answer came from the response cache, where the team has one.
+pub const CACHE: HeaderName = HeaderName::from_static("tollgate-cache");
 /// What the vendors' SDKs and Claude Code read to know that asking again is of no use.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -23,26 +26,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> p
     let status = status_for(session, ctx, &refusal);
     ctx.row.status = status;
     ctx.row.code = refusal.code();
-    let id = ctx.request_id.to_str().unwrap_or("");
-    let body = refusal_body(
-        ctx.dialect,
-        refusal.kind(status),
-        &refusal.public_message(),
-        id,
-    );
-    let mut head = ResponseHeader::build(status, Some(8))?;
-    head.insert_header(CONTENT_TYPE, "application/json")?;
-    head.insert_header(CONTENT_LENGTH, body.len())?;
-    head.insert_header(REQUEST_ID, ctx.request_id.clone())?;
-    if refusal.is_final() {
-        head.insert_header(SHOULD_RETRY, "false")?;
-    }
-    if let Some(seconds) = refusal.retry_after() {
-        head.insert_header(RETRY_AFTER, seconds)?;
-    }
-    if refusal == Refusal::WebSocket {
-        head.insert_header(UPGRADE, "HTTP/1.1")?;
-    }
+    let (head, body) = written(&refusal, status, ctx.envelope, &ctx.request_id)?;
     if matches!(refusal, Refusal::UploadStalled | Refusal::UploadBroken) {
         session.set_keepalive(None);
     } else {
@@ -61,6 +45,35 @@ pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> p
     }
     body::drain(session).await;
     Ok(())
+}
+
+/// A refusal as it is sent: head and body.
+fn written(
+    refusal: &Refusal,
+    status: u16,
+    envelope: Envelope,
+    id: &HeaderValue,
+) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
+    let body = refusal_body(
+        envelope,
+        refusal.kind(status),
+        &refusal.public_message(),
+        id.to_str().unwrap_or(""),
+    );
+    let mut head = ResponseHeader::build(status, Some(8))?;
+    head.insert_header(CONTENT_TYPE, envelope.content_type())?;
+    head.insert_header(CONTENT_LENGTH, body.len())?;
+    head.insert_header(REQUEST_ID, id.clone())?;
+    if refusal.is_final() {
+        head.insert_header(SHOULD_RETRY, "false")?;
+    }
+    if let Some(seconds) = refusal.retry_after() {
+        head.insert_header(RETRY_AFTER, seconds)?;
+    }
+    if *refusal == Refusal::WebSocket {
+        head.insert_header(UPGRADE, "HTTP/1.1")?;
+    }
+    Ok((head, body))
 }
 
 /// The status of a refusal: the operator may have set another for its kind, or for this client.
@@ -88,6 +101,28 @@ pub async fn answer_probe(session: &mut Session, ctx: &mut Ctx) -> pingora::Resu
     session.write_response_header(Box::new(head), true).await
 }
 
+/// Answers with what the same request of the team was answered before.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn answer_kept(session: &mut Session, ctx: &mut Ctx, kept: &Kept) -> pingora::Result<()> {
+    ctx.row.status = 200;
+    ctx.row.cached = true;
+    ctx.row.served = kept.served.clone();
+    ctx.row.bytes_out = kept.body.len() as u64;
+    ctx.row.first_byte = Some(ctx.started.elapsed());
+    let mut head = ResponseHeader::build(200, Some(6))?;
+    if let Some(kind) = &kept.content_type {
+        head.insert_header(CONTENT_TYPE, kind.clone())?;
+    }
+    head.insert_header(CONTENT_LENGTH, kept.body.len())?;
+    head.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+    head.insert_header(CACHE, "hit")?;
+    session.write_response_header(Box::new(head), false).await?;
+    let body = Some(kept.body.clone());
+    session.write_response_body(body, true).await
+}
+
 /// Marks a provider's answer with the request's id.
 ///
 /// # Errors
@@ -95,3 +130,6 @@ pub async fn answer_probe(session: &mut Session, ctx: &mut Ctx) -> pingora::Resu
 pub fn mark(head: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
     head.insert_header(REQUEST_ID, ctx.request_id.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,6 @@ pub use meter::{Meter, MeterInput, Metered};
 pub use model_name::splice_model;
 pub use models::{LONGEST_LIST, shown_models};
 pub use output_bound::OutputBound;
-pub use refusal::{RefusalKind, refusal_body};
+pub use refusal::{Envelope, RefusalKind, refusal_body};
 pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};
 pub use usage_chunk::{UsageStripper, splice_include_usage};

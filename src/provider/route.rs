@@ -3,6 +3,7 @@
 //! Knows the paths of both vendors' APIs. Does not know which providers are configured: it hands back the prefix as a name,
 //! and the gateway says whether there is such a provider.
 
+use super::refusal::Envelope;
 use crate::domain::Name;
 
 /// The wire language of a client and of the provider behind it.
@@ -127,8 +128,8 @@ impl Hints {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no such endpoint")]
 pub struct NoRoute {
-    /// The dialect in which the caller will best understand the refusal.
-    pub dialect: Dialect,
+    /// The form in which the caller will best understand the refusal.
+    pub envelope: Envelope,
 }
 
 /// Finds the endpoint of a request. The path must match to the letter: no empty or dotted segments, no percent signs, no
@@ -155,7 +156,7 @@ pub fn route<'a>(
         })
     });
     found.ok_or_else(|| NoRoute {
-        dialect: forced.unwrap_or_else(|| guess(path, hints)),
+        envelope: forced.map_or_else(|| guess(path, hints), Envelope::from),
     })
 }
 
@@ -194,11 +195,14 @@ fn split_prefix(path_and_query: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn guess(path: &str, hints: Hints) -> Dialect {
-    if path.contains("/messages") {
-        Dialect::Anthropic
+fn guess(path: &str, hints: Hints) -> Envelope {
+    let under_v1 = path == "/v1" || path.starts_with("/v1/");
+    if path.contains("/messages") || hints.dialect() == Dialect::Anthropic {
+        Envelope::Anthropic
+    } else if under_v1 {
+        Envelope::OpenAi
     } else {
-        hints.dialect()
+        Envelope::Neutral
     }
 }
 
@@ -321,10 +325,13 @@ mod tests {
 
     #[test]
     fn a_refusal_speaks_the_likely_dialect() {
-        let of = |path, hints| route("POST", path, hints).unwrap_err().dialect;
-        assert_eq!(of("/v1/messages/batches", NONE), Dialect::Anthropic);
-        assert_eq!(of("/anthropic/v1/files", NONE), Dialect::Anthropic);
-        assert_eq!(of("/v1/files", NONE), Dialect::OpenAi);
+        let of = |path, hints| route("POST", path, hints).unwrap_err().envelope;
+        assert_eq!(of("/v1/messages/batches", NONE), Envelope::Anthropic);
+        assert_eq!(of("/anthropic/v1/files", NONE), Envelope::Anthropic);
+        assert_eq!(of("/v1/files", NONE), Envelope::OpenAi);
+        for path in ["/", "/favicon.ico", "/v2/files", "/elsewhere/else", ""] {
+            assert_eq!(of(path, NONE), Envelope::Neutral, "{path}");
+        }
         assert_eq!(
             of(
                 "/v1/files",
@@ -333,7 +340,7 @@ mod tests {
                     anthropic_version: false
                 }
             ),
-            Dialect::Anthropic
+            Envelope::Anthropic
         );
     }
 }

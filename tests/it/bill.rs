@@ -1,14 +1,14 @@
 //! What the gateway charges is what the provider bills: to the nano-dollar, for every endpoint and form of answer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Home, Wish, World, message};
-use crate::provider::{Provider, Received, Script, json as answer, stream};
+use crate::provider::{Provider, Received, Script, Step, json as answer, stream};
 
 /// Requests of the mixed run; the whole ten thousand take half a minute on two idle cores.
 const REQUESTS: u64 = 10_000;
@@ -101,7 +101,9 @@ fn anthropic(dice: &mut Dice, streams: bool) -> (Script, u64) {
     };
     let events = [
         json!({"type": "message_start", "message": {"model": "claude-odd", "usage": start}}),
-        json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "word"}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}}),
+        json!({"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "edit", "input": {}}}),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{\"usage\":{\"input_tokens\":9}}"}}),
         json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}),
         json!({"type": "message_stop"}),
     ];
@@ -162,18 +164,73 @@ fn openai(path: &str, dice: &mut Dice, streams: bool) -> (Script, u64) {
     (script, due)
 }
 
+/// What the provider is owed, and what it has seen.
+#[derive(Default)]
+struct Till {
+    total: u64,
+    /// Requests that were turned away once.
+    turned_away: HashSet<u64>,
+}
+
+/// What goes wrong with one request in five.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mishap {
+    None,
+    /// An error that is final, by its status or by what the provider says.
+    Refused(u16),
+    /// An error first, an answer to the second attempt.
+    Again(u16),
+    /// The connection breaks after the usage was told.
+    Cut,
+}
+
+fn mishap(seed: u64) -> Mishap {
+    match seed % 40 {
+        3 => Mishap::Refused(400),
+        13 => Mishap::Refused(500),
+        7 => Mishap::Again(500),
+        23 => Mishap::Again(429),
+        9 | 19 | 29 | 39 => Mishap::Cut,
+        _ => Mishap::None,
+    }
+}
+
+fn error(status: u16, header: &str) -> Script {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    vec![Step::Send(head.into_bytes())]
+}
+
 /// Answers as the seed in the request says, and keeps the bill.
-fn script(request: &Received, total: &AtomicU64) -> Script {
+fn script(request: &Received, till: &Mutex<Till>) -> Script {
     let body = request.json();
-    let mut dice = Dice(body["metadata"]["seed"].as_u64().expect("a seed"));
+    let seed = body["metadata"]["seed"].as_u64().expect("a seed");
+    let mut till = till.lock().expect("not poisoned");
+    match mishap(seed) {
+        Mishap::Refused(status) => return error(status, "x-should-retry: false"),
+        Mishap::Again(status) if till.turned_away.insert(seed) => {
+            return error(status, "retry-after-ms: 1");
+        }
+        _ => {}
+    }
+    if request.path.ends_with("/count_tokens") {
+        return answer(200, &json!({"input_tokens": 1_000_000}));
+    }
+    let mut dice = Dice(seed);
     dice.upto(1);
     let streams = body["stream"] == json!(true);
-    let (script, due) = if request.path.ends_with("/messages") {
+    let (mut script, due) = if request.path.ends_with("/messages") {
         anthropic(&mut dice, streams)
     } else {
         openai(&request.path, &mut dice, streams)
     };
-    total.fetch_add(due, Ordering::SeqCst);
+    if streams && mishap(seed) == Mishap::Cut {
+        // Without the last chunk, which ends the body.
+        script.pop();
+        script.push(Step::Close);
+    }
+    till.total += due;
     script
 }
 
@@ -184,19 +241,25 @@ fn request(seed: u64) -> (&'static str, Value) {
         "/v1/chat/completions",
         "/v1/responses",
         "/v1/embeddings",
+        "/v1/completions",
+        "/v1/messages/count_tokens",
         "/v1/messages",
     ];
-    let path = paths[usize::try_from(seed % 5).expect("small")];
-    let model = if path == "/v1/messages" {
-        "claude-odd"
-    } else {
-        "gpt-odd"
-    };
+    let path = paths[usize::try_from(seed % 7).expect("small")];
+    let ours = path.starts_with("/v1/messages");
     let mut body = message("hi");
-    body["model"] = json!(model);
+    body["model"] = json!(if ours { "claude-odd" } else { "gpt-odd" });
     body["metadata"] = json!({"seed": seed});
-    if !seed.is_multiple_of(3) && path != "/v1/embeddings" {
+    if !seed.is_multiple_of(3) && !path.ends_with("/embeddings") && !path.ends_with("/count_tokens")
+    {
         body["stream"] = json!(true);
+    }
+    if seed.is_multiple_of(4) {
+        body["tools"] = if ours {
+            json!([{"name": "edit", "input_schema": {"type": "object"}}])
+        } else {
+            json!([{"type": "function", "function": {"name": "edit"}}])
+        };
     }
     (path, body)
 }
@@ -227,8 +290,8 @@ fn nanos(row: &Value, column: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_mixed_requests_cost_what_the_provider_bills() {
     let world = world(PRICES, Wish::default()).await;
-    let total = Arc::new(AtomicU64::new(0));
-    let kept = total.clone();
+    let till = Arc::new(Mutex::new(Till::default()));
+    let kept = till.clone();
     world
         .provider
         .answers(move |request| script(request, &kept));
@@ -237,20 +300,34 @@ async fn ten_thousand_mixed_requests_cost_what_the_provider_bills() {
         let call = world.post(path).json(&body).send();
         async move {
             let answer = call.await.expect("an answer");
-            assert_eq!(answer.status(), 200, "request {seed}");
-            answer.bytes().await.expect("a whole answer").len()
+            let expected = match mishap(seed) {
+                Mishap::Refused(status) => status,
+                _ => 200,
+            };
+            assert_eq!(answer.status(), expected, "request {seed}");
+            let whole = answer.bytes().await;
+            assert!(
+                whole.is_ok() || mishap(seed) == Mishap::Cut,
+                "request {seed}"
+            );
+            usize::from(whole.is_err())
         }
     });
-    let bytes: Vec<usize> = answers.buffer_unordered(AT_ONCE).collect().await;
-    assert_eq!(bytes.len() as u64, REQUESTS);
-    let rows = world.rows(bytes.len()).await;
+    let cuts: Vec<usize> = answers.buffer_unordered(AT_ONCE).collect().await;
+    assert_eq!(cuts.len() as u64, REQUESTS);
+    assert!(cuts.iter().sum::<usize>() > 300, "streams were cut");
+    let rows = world.rows(cuts.len()).await;
+    let again = rows.iter().filter(|row| row["attempts"] == 2).count();
+    assert_eq!(again as u64, REQUESTS / 20, "a second attempt each");
     let estimated = rows
         .iter()
         .filter(|row| row["provenance"] != "exact")
         .count();
     assert_eq!(estimated, 0, "every answer told its usage");
     let charged: u64 = rows.iter().map(|row| nanos(row, "cost_usd")).sum();
-    assert_eq!(charged, total.load(Ordering::SeqCst), "nano-dollars");
+    let due = till.lock().expect("not poisoned").total;
+    assert_eq!(charged, due, "nano-dollars");
+    assert!(due > 1_000_000_000_000, "a thousand dollars at least");
 }
 
 #[tokio::test]

@@ -501,6 +501,28 @@ proptest! {
     }
 
     #[test]
+    fn a_body_with_bytes_changed_or_cut_is_read_or_refused_and_its_name_stays_short(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), cut: prop::sample::Index,
+    ) {
+        let mut body = json!({"model": "m", "max_tokens": 5, "n": 2, "stream": true, "stream_options": {"include_usage": true},
+            "messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "aGk="}}]}],
+            "tools": [{"type": "web_search", "max_uses": 3}], "fallbacks": ["a", {"model": "b"}]}).to_string().into_bytes();
+        for (at, byte) in &changes {
+            let at = at.index(body.len());
+            body[at] = *byte;
+        }
+        if changes.len() % 2 == 1 {
+            body.truncate(cut.index(body.len()));
+        }
+        for endpoint in Endpoint::ALL {
+            if let Ok(ask) = read_ask(endpoint, &body) {
+                prop_assert!(ask.model.is_none_or(|model| (1..=200).contains(&model.len())));
+                prop_assert!(ask.demand.input_bytes < 100_000 && ask.others.len() <= 16);
+            }
+        }
+    }
+
+    #[test]
     fn the_bytes_of_text_bound_its_tokens(text in ".{0,200}") {
         let body = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
         prop_assert!(messages(&body).demand.input_bytes >= text.len() as u64);

@@ -1,0 +1,164 @@
+//! TLS on both sides: what agents connect to, and the way to a provider with an authority of its own. One gateway stands in
+//! front of another one, so that both are seen at once.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, Home, Wish, World, message};
+use crate::provider::Provider;
+
+fn openssl(dir: &Path, args: &str) {
+    let output = Command::new("openssl")
+        .args(args.split_whitespace())
+        .current_dir(dir)
+        .output()
+        .expect("the openssl command line is installed");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {args}: {told}");
+}
+
+/// An authority, and a certificate of `localhost` by it, made up for this test.
+fn certificates(dir: &Path) {
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    openssl(
+        dir,
+        &format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=throwaway"),
+    );
+    openssl(
+        dir,
+        &format!("req {key} -keyout tls.key -out tls.csr -subj /CN=localhost")
+            .replace(" -days 2", ""),
+    );
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost\n").expect("a file");
+    openssl(
+        dir,
+        "x509 -req -in tls.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out tls.pem",
+    );
+}
+
+/// A gateway that listens with TLS.
+struct Inner {
+    provider: Provider,
+    home: Home,
+    gateway: Gateway,
+    key: String,
+}
+
+async fn inner() -> Inner {
+    let provider = Provider::start().await;
+    let home = Home::new(&provider, &Wish::default());
+    certificates(home.dir.path());
+    let text = std::fs::read_to_string(home.path("tollgate.toml")).expect("the configuration");
+    let tls = "h2c = true\ntls = { cert = \"tls.pem\", key = \"tls.key\" }";
+    home.write("tollgate.toml", &text.replace("h2c = true", tls));
+    home.apply();
+    let key = home.create_key("payments");
+    let gateway = home.serve();
+    Inner {
+        provider,
+        home,
+        gateway,
+        key,
+    }
+}
+
+/// A gateway whose providers are the inner one, by several names and authorities.
+async fn outer(inner: &Inner) -> World {
+    let port = inner.gateway.data.rsplit(':').next().expect("a port");
+    let key = inner.home.path("inner.key");
+    std::fs::write(&key, &inner.key).expect("a file");
+    let provider = |name: &str, host: &str, ca: &str| {
+        format!(
+            "[provider.{name}]\ndialect = \"anthropic\"\nprices = \"anthropic\"\nattempts = 4\ncredential = \"file:{}\"\n\
+             addresses = [\"https://{host}:{port}\"]\n{ca}\n",
+            key.display()
+        )
+    };
+    let ca = format!("ca = \"{}\"", inner.home.path("ca.pem").display());
+    World::start(Wish {
+        settings: [
+            provider("trusted", "localhost", &ca),
+            provider("unknown", "localhost", ""),
+            provider("misnamed", "127.0.0.1", &ca),
+        ]
+        .concat(),
+        ..Wish::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_provider_is_trusted_by_its_own_authority_and_name_and_by_nothing_less() {
+    let inner = inner().await;
+    let world = outer(&inner).await;
+    for (size, streams) in [(10, false), (300_000, false), (10, true)] {
+        let mut body = message(&"x".repeat(size));
+        body["stream"] = json!(streams);
+        let sent = world.post("/trusted/v1/messages").json(&body).send().await;
+        let answer = sent.expect("an answer");
+        assert_eq!(answer.status(), 200, "{size}");
+        let text = answer.text().await.expect("a whole answer");
+        assert!(text.contains("Hello"), "{text}");
+        assert_eq!(inner.provider.last().json(), body);
+    }
+    let before = inner.provider.received().len();
+    for untrusted in ["unknown", "misnamed"] {
+        let path = format!("/{untrusted}/v1/messages");
+        let sent = world.post(&path).json(&message("hi")).send().await;
+        let answer = sent.expect("an answer");
+        assert_eq!(answer.status(), 502, "{untrusted}");
+        let body: Value = answer.json().await.expect("JSON");
+        assert_eq!(body["error"]["message"], "the provider cannot be reached");
+    }
+    assert_eq!(inner.provider.received().len(), before);
+    let rows = world.rows(5).await;
+    assert!(
+        rows[..3].iter().all(|row| row["cost_usd"] == "0.0003"),
+        "{rows:#?}"
+    );
+    assert!(
+        rows[3..]
+            .iter()
+            .all(|row| row["code"] == "upstream_unreachable" && row["cost_usd"] == "0.00")
+    );
+}
+
+#[tokio::test]
+async fn a_listener_with_tls_speaks_nothing_else_and_both_protocols_over_it() {
+    let inner = inner().await;
+    let plain = reqwest::get(format!("http://{}/", inner.gateway.data)).await;
+    assert!(plain.is_err(), "no plain HTTP");
+    for (offered, agreed) in [
+        ("h2,http/1.1", "ALPN protocol: h2"),
+        ("http/1.1", "ALPN protocol: http/1.1"),
+    ] {
+        let output = Command::new("openssl")
+            .args([
+                "s_client",
+                "-connect",
+                &inner.gateway.data,
+                "-servername",
+                "localhost",
+                "-verify_return_error",
+            ])
+            .args([
+                "-verify_hostname",
+                "localhost",
+                "-CAfile",
+                "ca.pem",
+                "-alpn",
+                offered,
+            ])
+            .current_dir(inner.home.dir.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("openssl runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            told.contains(agreed) && told.contains("Verify return code: 0 (ok)"),
+            "{offered}: {told}"
+        );
+    }
+}
