@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::StartError;
 use crate::budget::{Balances, Ledger};
 use crate::config::{Durability, Redis, SecretRef, Settings};
-use crate::domain::{Moment, Usd};
+use crate::domain::Moment;
 use crate::ledger_store::{self, Courier, Journal, Traffic};
 
 /// The longest that a start waits for its first leases: a store that has just started lends nothing for three seconds. One
@@ -60,21 +60,6 @@ fn store(redis: &Redis) -> Result<ledger_store::Settings, StartError> {
     })
 }
 
-/// A budget asks for its first lease when somebody wants to spend; here nobody does yet, so the least amount is tried.
-/// Answers how many budgets there are.
-fn ask_for_leases(ledger: &Ledger) -> u64 {
-    let now = Moment::now();
-    let views = ledger.views(now);
-    for view in &views {
-        if let Some(account) = ledger.find(&view.id)
-            && let Ok(hold) = ledger.reserve(&[account], Usd::from_nanos(1), now)
-        {
-            hold.release();
-        }
-    }
-    views.len() as u64
-}
-
 /// Waits until each budget has its first lease, or the store is known to be away: then budgets do what their
 /// `on_store_loss` says, and waiting would not help.
 async fn first_leases(ledger: &Ledger, traffic: &Traffic, budgets: u64) {
@@ -94,7 +79,7 @@ impl Fleet {
     pub async fn start(courier: Courier) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (ledger, traffic) = (courier.ledger(), courier.traffic());
-        let budgets = ask_for_leases(&ledger);
+        let budgets = ledger.want_leases(Moment::now()) as u64;
         let task = tokio::spawn(courier.run(stopped, STOP));
         let is_leased = Arc::new(AtomicBool::new(false));
         let (flag, carried) = (Arc::clone(&is_leased), Arc::clone(&traffic));

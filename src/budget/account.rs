@@ -166,6 +166,11 @@ impl Account {
         Ok(amendment)
     }
 
+    /// Calls for a first lease, before anybody wants to spend.
+    pub(super) fn want(&self, now: Moment) {
+        self.active(now).period.want();
+    }
+
     /// The most that would be admitted now; `None` where any amount would.
     pub(super) fn room(&self, now: Moment) -> Option<Usd> {
         self.active(now).period.room()

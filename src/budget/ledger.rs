@@ -262,6 +262,15 @@ impl Ledger {
         self.shared.events.dropped()
     }
 
+    /// Calls for a first lease of every budget, before anybody wants to spend; answers how many there are.
+    pub fn want_leases(&self, now: Moment) -> usize {
+        let accounts = self.all();
+        for account in &accounts {
+            account.want(now);
+        }
+        accounts.len()
+    }
+
     /// What this node has to say to the store now: about every budget, and only where there is something to say.
     pub fn asks(&self, now: Moment) -> Vec<Ask> {
         self.asks_up_to(usize::MAX, now)

@@ -278,6 +278,11 @@ impl Period {
         view.foreign += u64::from(lease.is_foreign());
     }
 
+    /// Calls for a first lease, before anybody wants to spend.
+    pub fn want(&self) {
+        self.hunger(Usd::from_nanos(1));
+    }
+
     /// Calls for more, once until the next ask.
     fn hunger(&self, amount: Usd) {
         let Some(leased) = &self.leased else { return };
@@ -289,8 +294,13 @@ impl Period {
 
     fn refuse(&self, amount: Usd, now: Moment) -> Cause {
         let cause = self.cause(amount, now);
-        if cause == Cause::StoreAway {
-            self.refused_away.fetch_add(1, Ordering::Relaxed);
+        match cause {
+            // Whoever asks tries again in a moment: the next lease is on its way.
+            Cause::Lease => return cause,
+            Cause::StoreAway => {
+                self.refused_away.fetch_add(1, Ordering::Relaxed);
+            }
+            Cause::Cap => {}
         }
         if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
             self.report(EventKind::Refused);

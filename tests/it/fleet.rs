@@ -208,6 +208,7 @@ async fn a_node_that_listens_serves_its_first_request() {
     for node in &nodes {
         assert_eq!(node.status(&client).await, 200);
         assert_eq!(node.readiness().await.0, 200);
+        assert_eq!(node.metric(&fleet("refused")).await, 0);
     }
 }
 
