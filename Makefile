@@ -1,7 +1,7 @@
 # What people run. Each target installs what it lacks (./setup is silent when nothing is missing).
 CARGO ?= cargo
 
-.PHONY: demo test lint bench build setup chdb loadtest soak
+.PHONY: demo test lint bench build setup chdb sdk loadtest soak
 
 setup:
 	@./setup
@@ -13,13 +13,17 @@ build: setup
 chdb: setup
 	@./tests/facade/install
 
+# The vendors' SDKs, Python and JavaScript, for the round trip; TOLLGATE_SKIP_SDK=1 leaves them out.
+sdk: setup
+	@./tests/sdk/setup
+
 # The main job on real HTTP, with nothing else running: ends by itself.
 demo: setup
 	$(CARGO) build --locked
 	$(CARGO) run --locked --quiet -- demo
 
 # Every test: nextest where it is installed, cargo test otherwise.
-test: setup chdb
+test: setup chdb sdk
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --locked --no-fail-fast; \
 	else \

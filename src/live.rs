@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use crate::budget::Account;
 use crate::config::Settings;
 use crate::directory::Census;
-use crate::domain::{KeyId, Name, Secret};
+use crate::domain::{Category, KeyId, Name, Secret};
 use crate::gateway::cache::ResponseCache;
 use crate::gateway::upstream::Upstream;
 use crate::identity::Roster;
-use crate::policy::{Actions, Gate, TeamPolicy};
+use crate::policy::{Action, Actions, Gate, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
@@ -115,9 +115,26 @@ impl Inspection {
 
     /// Scans one body with a workspace of its own.
     pub fn scan(&self, body: Body<'_>, team: Option<&Name>) -> Report {
+        self.scan_for(body, team, &|_| false)
+    }
+
+    /// The same for a team's request: what is to be redacted is found wherever it stands; see [`Scanner::scan_for`].
+    pub fn scan_request(&self, body: Body<'_>, name: &Name, team: &Team) -> Report {
+        let redacted = |category: &Category| team.actions.action(category) == Action::Redact;
+        self.scan_for(body, Some(name), &redacted)
+    }
+
+    fn scan_for(
+        &self,
+        body: Body<'_>,
+        team: Option<&Name>,
+        everywhere: &dyn Fn(&Category) -> bool,
+    ) -> Report {
         let kept = self.idle.lock().pop();
         let mut workspace = kept.unwrap_or_else(|| self.scanner.workspace());
-        let report = self.scanner.scan(&mut workspace, body, team);
+        let report = self
+            .scanner
+            .scan_for(&mut workspace, body, team, everywhere);
         let mut idle = self.idle.lock();
         if idle.len() < KEPT_WORKSPACES {
             idle.push(workspace);

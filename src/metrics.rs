@@ -29,6 +29,7 @@ pub struct Metrics {
     cost: prometheus::CounterVec,
     pub findings: IntCounterVec,
     pub undecodable: IntCounter,
+    pub malformed: IntCounterVec,
     pub latency: HistogramVec,
     pub first_token: HistogramVec,
     pub own_time: Histogram,
@@ -88,6 +89,11 @@ impl Metrics {
             undecodable: made.counter(
                 "undecodable_total",
                 "Bodies that could not be decoded for inspection.",
+            )?,
+            malformed: made.counters(
+                "malformed_answers_total",
+                "Events and bodies of answers that could not be read to restore secrets, and passed as they came.",
+                &["endpoint"],
             )?,
             latency: made.times(
                 "request_seconds",

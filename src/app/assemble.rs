@@ -292,8 +292,17 @@ fn scanner(
         rules,
         known,
         &fingerprints,
-        Limits::default(),
+        limits(settings),
     )?)
+}
+
+/// A report has to list more places than there may be placeholders: a secret may stand in many.
+fn limits(settings: &Settings) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        findings: usual.findings.max(settings.scan.placeholders * 4),
+        ..usual
+    }
 }
 
 /// The rules of all files that the settings name.

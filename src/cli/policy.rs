@@ -139,7 +139,7 @@ fn verdict(
         content_type: Some("application/json"),
         content_encoding: None,
     };
-    let mut report = snapshot.inspection.scan(scanned, Some(name));
+    let mut report = snapshot.inspection.scan_request(scanned, name, team);
     redact::forget_placeholders(body, &mut report);
     let (_, refusal) = verdict::judge(team, &[(&report, None)]);
     let outcome = match (refusal, &report.undecodable) {
@@ -154,7 +154,7 @@ fn verdict(
                 &report,
                 &team.actions,
                 &placeholders,
-                Terms::default(),
+                Terms::from(&snapshot.settings.scan),
             )
         }
     };

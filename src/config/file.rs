@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::{
-    Cache, Family, Limits, Listen, Models, OnUndecodable, Prices, Scan, Settings, State, Tls,
+    Cache, Family, Limits, Listen, Models, OnUndecodable, OnUnredactable, Prices, Scan, Settings,
+    State, Tls,
 };
 use super::{SecretRef, audit, budget, fleet, provider, refusal};
 use crate::document::{Table, Value};
 use crate::domain::Name;
 use crate::policy::{Action, Actions, Aliases, read_actions};
+use crate::scan::redact::MOST as MOST_PLACEHOLDERS;
 
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
@@ -113,6 +115,12 @@ fn scan(t: &mut Table<'_>, base: &Path) -> Scan {
             t.or("action", Action::Alert, |v| v.choice(&Action::WORDS)),
             t.section("actions", read_actions),
         ),
+        on_unredactable: t.or("on_unredactable", OnUnredactable::Block, |v| {
+            v.choice(&OnUnredactable::WORDS)
+        }),
+        placeholders: t.or("placeholders", MOST_PLACEHOLDERS, |v| {
+            v.number(1..=1_000_000)
+        }),
         known_values: t.or("known_values", Vec::new(), |v| paths(&v, base)),
     }
 }

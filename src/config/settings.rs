@@ -150,6 +150,10 @@ pub struct Scan {
     pub on_undecodable: OnUndecodable,
     /// The action of each category, before a team's own.
     pub actions: Actions,
+    /// What happens to a finding that is to be redacted and cannot be rewritten in place.
+    pub on_unredactable: OnUnredactable,
+    /// The most different placeholders in one request; one with more secrets is refused.
+    pub placeholders: usize,
     /// Files whose values must never leave.
     pub known_values: Vec<PathBuf>,
 }
@@ -168,6 +172,19 @@ pub enum OnUndecodable {
     Block,
     /// Scan its raw bytes, forward and mark it.
     Scan,
+}
+
+/// What happens to a request with a finding that is to be redacted and cannot be rewritten in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnredactable {
+    Block,
+    /// Forward it as it is, and record it.
+    Alert,
+}
+
+impl OnUnredactable {
+    /// The words of the configuration.
+    pub const WORDS: [(&'static str, Self); 2] = [("block", Self::Block), ("alert", Self::Alert)];
 }
 
 /// `[budget]`

@@ -80,6 +80,7 @@ fn policy(t: &mut Table<'_>) -> TeamPolicy {
     TeamPolicy {
         limits: limits(t),
         actions: t.section("actions", read_actions),
+        restore_in_network_commands: t.or("restore_in_network_commands", false, |v| v.flag()),
         entities: t.or("entities", Vec::new(), |v| v.list_of(|each| entity(&each))),
         hours: t.section_if("hours", hours),
         default_model: t.get("default_model").and_then(allowed),

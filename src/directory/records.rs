@@ -30,6 +30,9 @@ pub(super) struct TeamRecord {
     tokens_per_minute: Option<NonZeroU32>,
     concurrent: Option<NonZeroU32>,
     actions: BTreeMap<String, String>,
+    /// Absent in a directory of an earlier version.
+    #[serde(default)]
+    restore_in_network_commands: bool,
     entities: Vec<String>,
     hours: Option<String>,
     default_model: Option<String>,
@@ -93,6 +96,7 @@ impl From<&TeamPolicy> for TeamRecord {
             tokens_per_minute: policy.limits.tokens_per_minute,
             concurrent: policy.limits.concurrent,
             actions: policy.actions.iter().map(action).collect(),
+            restore_in_network_commands: policy.restore_in_network_commands,
             entities: policy.entities.clone(),
             hours: policy.hours.as_ref().map(ToString::to_string),
             default_model: policy.default_model.clone(),
@@ -134,6 +138,7 @@ impl TeamRecord {
                 .as_deref()
                 .map(|text| dollars(text, what))
                 .transpose()?,
+            restore_in_network_commands: self.restore_in_network_commands,
             entities: self.entities,
             default_model: self.default_model,
             fallback_models: self.fallback_models,

@@ -1,5 +1,6 @@
 //! Ends a request: settles what it held, completes its row, counts it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pingora::proxy::Session;
@@ -11,7 +12,7 @@ use super::restore::Counts;
 use crate::audit::{Decision, Found, Label, Log, Row};
 use crate::budget::Reservation;
 use crate::config::OnDisconnect;
-use crate::domain::{Moment, Provenance, Usage, Usd};
+use crate::domain::{Category, Moment, Provenance, Usage, Usd};
 use crate::metrics::Metrics;
 use crate::pricing::PriceTable;
 
@@ -23,7 +24,7 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
         ctx.row.bytes_in = session.body_bytes_read() as u64;
     }
     match passage {
-        Some(passage) => settle(passage, ctx),
+        Some(passage) => settle(passage, ctx, metrics),
         // An answer from the cache has its decision already.
         None if ctx.row.cached => {}
         None => ctx.row.decision = refused(ctx.refusal.as_ref()),
@@ -48,7 +49,7 @@ fn refused(refusal: Option<&Refusal>) -> Decision {
 }
 
 /// Charges an admitted request and notes what it was.
-fn settle(mut passage: Passage, ctx: &mut Ctx) {
+fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
     let row = &mut ctx.row;
     row.attempts = passage.attempts;
     row.tries = std::mem::take(&mut passage.trail.tries);
@@ -58,8 +59,9 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
             row.first_byte = relay.first_byte;
             row.upstream = Label::clean(&passage.upstream.addresses[passage.address].label, 128);
             row.bytes_out = relay.bytes;
+            note(row, relay.unrestored(), "unrestored");
             if let Some(counts) = relay.restored() {
-                restored(row, counts);
+                restored(row, counts, metrics);
             }
             !relay.ended
         }
@@ -104,20 +106,27 @@ fn settle(mut passage: Passage, ctx: &mut Ctx) {
 }
 
 /// Notes what was put back, and what was not, by category.
-fn restored(row: &mut Row, counts: &Counts) {
-    let number = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+fn restored(row: &mut Row, counts: &Counts, metrics: &Metrics) {
     row.restorations = number(counts.restored.values().sum());
-    for (all, action) in [
-        (&counts.restored, "restored"),
-        (&counts.withheld, "withheld"),
-    ] {
-        row.findings
-            .extend(all.iter().map(|(category, count)| Found {
-                category: category.clone(),
-                count: number(*count),
-                action,
-            }));
-    }
+    note(row, &counts.restored, "restored");
+    note(row, &counts.withheld, "withheld");
+    metrics
+        .malformed
+        .with_label_values(&[row.endpoint])
+        .inc_by(counts.malformed);
+}
+
+fn note(row: &mut Row, counts: &BTreeMap<Category, u64>, action: &'static str) {
+    let found = counts.iter().map(|(category, count)| Found {
+        category: category.clone(),
+        count: number(*count),
+        action,
+    });
+    row.findings.extend(found);
+}
+
+fn number(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// The prices at the moment when the request came: those of its quote.

@@ -11,7 +11,7 @@ use http::header::{
 
 use super::refusal::Refusal;
 use crate::domain::Name;
-use crate::live::Inspection;
+use crate::live::{Inspection, Team};
 use crate::scan::{Body, Report};
 
 /// Headers that do not reach the provider, or that every request has with nothing of the caller's in it.
@@ -60,12 +60,13 @@ pub struct Content<'a> {
 pub async fn scan(
     inspection: &Arc<Inspection>,
     content: &Content<'_>,
-    team: &Name,
+    name: &Name,
+    team: &Arc<Team>,
 ) -> Result<Report, Refusal> {
     if content.bytes.len() < LONG {
-        return Ok(inspection.scan(body_of(content), Some(team)));
+        return Ok(inspection.scan_request(body_of(content), name, team));
     }
-    let (inspection, team) = (Arc::clone(inspection), team.clone());
+    let (inspection, name, team) = (Arc::clone(inspection), name.clone(), Arc::clone(team));
     let bytes = content.bytes.clone();
     let kind = content.content_type.map(str::to_owned);
     let encoding = content.content_encoding.map(str::to_owned);
@@ -75,7 +76,7 @@ pub async fn scan(
             content_type: kind.as_deref(),
             content_encoding: encoding.as_deref(),
         };
-        inspection.scan(body, Some(&team))
+        inspection.scan_request(body, &name, &team)
     });
     scanned.await.map_err(|_| Refusal::Internal)
 }

@@ -20,6 +20,7 @@ pub mod relay;
 pub mod respond;
 pub mod restore;
 mod session;
+mod unpack;
 pub mod upstream;
 pub mod verdict;
 
@@ -141,7 +142,7 @@ impl ProxyHttp for Gateway {
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        relay::pass(body, end_of_stream, ctx);
+        relay::pass(body, end_of_stream, ctx)?;
         Ok(None)
     }
 
@@ -151,7 +152,7 @@ impl ProxyHttp for Gateway {
         _trailers: &mut HeaderMap,
         ctx: &mut Ctx,
     ) -> Result<Option<Bytes>> {
-        Ok(relay::end_with_trailers(ctx))
+        relay::end_with_trailers(ctx)
     }
 
     fn fail_to_connect(

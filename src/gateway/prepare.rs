@@ -100,6 +100,7 @@ pub(super) async fn with_body(
     let mut passage = outgoing(destination, read, &ask, chosen)?;
     passage.hold = hold;
     passage.ticket = ticket;
+    passage.restores_into_network = standing.team.policy.restore_in_network_commands;
     ctx.row.overhead = began.elapsed();
     Ok(Prepared::Passage(Box::new(passage)))
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::refusal::Refusal;
+use crate::config::{OnUnredactable, Scan};
 use crate::domain::Category;
 use crate::policy::{Action, Actions};
 use crate::scan::redact::{self, Placeholders};
 use crate::scan::restore::Restorations;
-use crate::scan::{Finding, Report};
+use crate::scan::{Finding, Report, Undecodable};
 
 /// A body as it goes out.
 pub struct Redacted {
@@ -16,6 +17,8 @@ pub struct Redacted {
     pub restorations: Restorations,
     /// Places that were rewritten, by category.
     pub counts: BTreeMap<Category, u64>,
+    /// Findings that could not be rewritten and leave as they are, by category; none where such a request is refused.
+    pub left: BTreeMap<Category, u64>,
 }
 
 /// What the configuration says of redaction.
@@ -27,11 +30,11 @@ pub struct Terms {
     pub most: usize,
 }
 
-impl Default for Terms {
-    fn default() -> Self {
+impl From<&Scan> for Terms {
+    fn from(scan: &Scan) -> Self {
         Self {
-            refuses_unredactable: true,
-            most: redact::MOST,
+            refuses_unredactable: scan.on_unredactable == OnUnredactable::Block,
+            most: scan.placeholders,
         }
     }
 }
@@ -58,40 +61,55 @@ pub fn apply(
     if !report.findings.iter().any(chosen) {
         return Ok(None);
     }
+    // More findings than a report lists: the rest would leave unseen, whatever else the configuration lets pass.
+    if report.undecodable == Some(Undecodable::TooManyFindings) {
+        return Err(Refusal::TooManyPlaceholders { most: terms.most });
+    }
     let rewritten = redact::rewrite(body, report, placeholders, terms.most, chosen)
         .map_err(|redact::TooMany { most }| Refusal::TooManyPlaceholders { most })?;
-    if let Some(first) = rewritten.sealed.first()
-        && terms.refuses_unredactable
-    {
-        let finding = &report.findings[*first];
-        return Err(Refusal::Secret {
-            category: finding.category.clone(),
-            path: finding.path.clone(),
-            others: rewritten.sealed.len() - 1,
-        });
-    }
+    let sealed = rewritten.sealed.iter().map(|one| &report.findings[*one]);
+    let left = unredactable(sealed, None, terms)?;
     Ok(Some(Redacted {
         body: rewritten.body,
         restorations: rewritten.restorations,
         counts: rewritten.counts,
+        left,
     }))
 }
 
-/// Refuses what was to be redacted in the request's head: a path or a header cannot be restored.
+/// What the configuration says of findings that cannot be rewritten: a refusal, or their number by category.
+fn unredactable<'a>(
+    mut sealed: impl Iterator<Item = &'a Finding>,
+    place: Option<&str>,
+    terms: Terms,
+) -> Result<BTreeMap<Category, u64>, Refusal> {
+    let mut left = BTreeMap::new();
+    if terms.refuses_unredactable {
+        return match sealed.next() {
+            None => Ok(left),
+            Some(first) => Err(Refusal::Secret {
+                category: first.category.clone(),
+                path: place.unwrap_or(&first.path).to_owned(),
+                others: sealed.count(),
+            }),
+        };
+    }
+    for finding in sealed {
+        *left.entry(finding.category.clone()).or_default() += 1;
+    }
+    Ok(left)
+}
+
+/// What was to be redacted in the request's head, where nothing can be rewritten or restored: by category, what leaves as
+/// it is.
 ///
 /// # Errors
 /// When there is such a finding and it may not leave as it is.
-pub fn apply_to_head(report: &Report, actions: &Actions, terms: Terms) -> Result<(), Refusal> {
-    let mut chosen = report
-        .findings
-        .iter()
-        .filter(|finding| actions.action(&finding.category) == Action::Redact);
-    match chosen.next() {
-        Some(first) if terms.refuses_unredactable => Err(Refusal::Secret {
-            category: first.category.clone(),
-            path: "$head".to_owned(),
-            others: chosen.count(),
-        }),
-        _ => Ok(()),
-    }
+pub fn apply_to_head(
+    report: &Report,
+    actions: &Actions,
+    terms: Terms,
+) -> Result<BTreeMap<Category, u64>, Refusal> {
+    let chosen = |finding: &&Finding| actions.action(&finding.category) == Action::Redact;
+    unredactable(report.findings.iter().filter(chosen), Some("$head"), terms)
 }

@@ -1,16 +1,20 @@
 //! Passes an answer on while it is read for its usage. Bytes leave as they came, event by event.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType};
 
 use super::cache::Keeper;
 use super::ctx::{Ctx, Passage};
 use super::listing::Listing;
 use super::respond;
 use super::restore::{Counts, StreamRestorer};
+use super::unpack::{Broken, Unpacker};
+use crate::domain::Category;
 use crate::provider::{Meter, MeterInput, Metered, UsageStripper};
 
 /// Says how many places of the request went out as placeholders.
@@ -26,11 +30,14 @@ pub struct Relay {
     pub bytes: u64,
     /// Whether the provider's answer came to the end of its body.
     pub ended: bool,
+    unpacker: Option<Unpacker>,
     meter: Option<Meter>,
     stripper: Option<UsageStripper>,
     restorer: Option<StreamRestorer>,
     listing: Option<Listing>,
     keeper: Option<Keeper>,
+    /// Placeholders that cannot be put back, by category: the answer is in an encoding that nobody here reads.
+    unrestored: BTreeMap<Category, u64>,
 }
 
 impl Relay {
@@ -46,13 +53,17 @@ impl Relay {
             _ => MeterInput::Json,
         };
         let strips = passage.terms.usage_injected && served && input == MeterInput::Sse;
-        // Identity was asked for; what comes encoded all the same cannot be restored.
-        let readable = head
-            .headers
-            .get(CONTENT_ENCODING)
-            .is_none_or(|coding| coding == "identity");
-        let restores = served && readable && !passage.restorations.is_empty();
+        let restores = served && !passage.restorations.is_empty();
+        let listing = passage.listing.take().filter(|_| served);
+        let read = metered || strips || restores || listing.is_some() || passage.ticket.is_some();
+        let coding = Coding::of(head).filter(|_| read);
         let known = std::mem::take(&mut passage.restorations);
+        let unreadable = matches!(coding, Some(Coding::Unknown));
+        let (strips, restores, unrestored) = if unreadable {
+            (false, false, known.categories())
+        } else {
+            (strips, restores, BTreeMap::new())
+        };
         Self {
             status: head.status.as_u16(),
             first_byte: None,
@@ -61,9 +72,14 @@ impl Relay {
             keeper: passage
                 .ticket
                 .take()
-                .filter(|_| head.status == 200 && readable && passage.trail.fallback.is_none())
+                .filter(|_| head.status == 200 && !unreadable && passage.trail.fallback.is_none())
                 .map(|ticket| Keeper::new(ticket, head.headers.get(CONTENT_TYPE).cloned())),
-            listing: passage.listing.take().filter(|_| served),
+            listing,
+            unrestored,
+            unpacker: match coding {
+                Some(Coding::Known(unpacker)) => Some(*unpacker),
+                _ => None,
+            },
             meter: metered.then(|| Meter::new(passage.endpoint, input, passage.terms.demand)),
             stripper: strips.then(UsageStripper::default),
             restorer: restores.then(|| {
@@ -74,7 +90,23 @@ impl Relay {
     }
 
     /// Reads the next bytes and replaces them by what the client may see.
-    fn pass(&mut self, body: &mut Option<Bytes>, end: bool, started: Instant) {
+    fn pass(
+        &mut self,
+        body: &mut Option<Bytes>,
+        end: bool,
+        started: Instant,
+    ) -> Result<(), Broken> {
+        if let Some(unpacker) = &mut self.unpacker {
+            let mut plain = Vec::new();
+            if let Some(packed) = body.as_ref() {
+                plain = unpacker.push(packed)?;
+            }
+            if end {
+                plain.extend(unpacker.finish()?);
+                self.unpacker = None;
+            }
+            *body = Some(Bytes::from(plain));
+        }
         if let Some(bytes) = body.as_ref().filter(|bytes| !bytes.is_empty()) {
             self.first_byte.get_or_insert_with(|| started.elapsed());
             if let Some(meter) = &mut self.meter {
@@ -112,6 +144,20 @@ impl Relay {
         }
         self.bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.ended |= end;
+        Ok(())
+    }
+
+    /// Whether what the client gets may be longer or shorter than what came.
+    const fn rewrites(&self) -> bool {
+        self.unpacker.is_some()
+            || self.stripper.is_some()
+            || self.restorer.is_some()
+            || self.listing.is_some()
+    }
+
+    /// What could not be restored, by category.
+    pub const fn unrestored(&self) -> &BTreeMap<Category, u64> {
+        &self.unrestored
     }
 
     /// The answer to keep, if it is for the cache.
@@ -127,6 +173,24 @@ impl Relay {
     /// What the meter saw; `None` for an answer that is not billed.
     pub fn metered(&mut self) -> Option<Metered> {
         self.meter.take().map(Meter::finish)
+    }
+}
+
+/// The content encoding of an answer. Identity was asked for, and not every provider (or what stands before it) listens.
+enum Coding {
+    Known(Box<Unpacker>),
+    Unknown,
+}
+
+impl Coding {
+    /// `None` where there is nothing to undo.
+    fn of(head: &ResponseHeader) -> Option<Self> {
+        let coding = head.headers.get(CONTENT_ENCODING)?;
+        let name = coding.to_str().unwrap_or("?");
+        if name.trim().eq_ignore_ascii_case("identity") || name.trim().is_empty() {
+            return None;
+        }
+        Some(Unpacker::of(name).map_or(Self::Unknown, |one| Self::Known(Box::new(one))))
     }
 }
 
@@ -153,12 +217,10 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     if relay.keeper.is_some() {
         head.insert_header(respond::CACHE, "miss")?;
     }
-    if relay.listing.is_some() {
+    if relay.unpacker.is_some() || relay.listing.is_some() {
         head.remove_header(&CONTENT_ENCODING);
     }
-    if (relay.stripper.is_some() || relay.restorer.is_some() || relay.listing.is_some())
-        && head.headers.contains_key(CONTENT_LENGTH)
-    {
+    if relay.rewrites() && head.headers.contains_key(CONTENT_LENGTH) {
         head.remove_header(&CONTENT_LENGTH);
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
@@ -167,20 +229,31 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
 }
 
 /// Passes the next piece of the answer's body.
-pub fn pass(body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) {
+///
+/// # Errors
+/// When the answer's content encoding is broken: nothing that follows can be told.
+pub fn pass(body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) -> pingora::Result<()> {
     let started = ctx.started;
-    if let Some(relay) = ctx
+    let relay = ctx
         .passage
         .as_mut()
-        .and_then(|passage| passage.relay.as_mut())
-    {
-        relay.pass(body, end, started);
+        .and_then(|passage| passage.relay.as_mut());
+    match relay.map(|relay| relay.pass(body, end, started)) {
+        None | Some(Ok(())) => Ok(()),
+        Some(Err(Broken)) => {
+            let mut error = Error::explain(ErrorType::ReadError, "a broken content encoding");
+            error.as_up();
+            Err(error)
+        }
     }
 }
 
 /// Ends an answer whose last bytes came with trailers (HTTP/2 tells no end of the body then); gives back what was held.
-pub fn end_with_trailers(ctx: &mut Ctx) -> Option<Bytes> {
+///
+/// # Errors
+/// As [`pass`].
+pub fn end_with_trailers(ctx: &mut Ctx) -> pingora::Result<Option<Bytes>> {
     let mut held = None;
-    pass(&mut held, true, ctx);
-    held.filter(|bytes| !bytes.is_empty())
+    pass(&mut held, true, ctx)?;
+    Ok(held.filter(|bytes| !bytes.is_empty()))
 }

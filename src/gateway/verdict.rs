@@ -1,5 +1,6 @@
 //! What policy makes of what was found: the request passes, is redacted, or ends here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -37,7 +38,8 @@ pub(super) async fn reach(
             content_type: kind.as_deref(),
             content_encoding: None,
         };
-        let mut report = inspect::scan(&inspection, &content, &standing.caller.team).await?;
+        let (name, team) = (&standing.caller.team, &standing.team);
+        let mut report = inspect::scan(&inspection, &content, name, team).await?;
         redact::forget_placeholders(bytes, &mut report);
         reports.push((report, None));
     }
@@ -128,7 +130,7 @@ fn redact_all(
     reports: &[(Report, Option<&'static str>)],
     plain: Option<&bytes::Bytes>,
 ) -> Result<Option<Redacted>, Refusal> {
-    let terms = redact::Terms::default();
+    let terms = redact::Terms::from(&ctx.snapshot.settings.scan);
     let actions = &standing.team.actions;
     let mut redacted = None;
     for (report, place) in reports {
@@ -137,16 +139,33 @@ fn redact_all(
                 let organisation = &standing.caller.organisation;
                 let placeholders = ctx.snapshot.inspection.placeholders(organisation);
                 redacted = redact::apply(body, report, actions, &placeholders, terms)?;
+                if let Some(redacted) = &redacted {
+                    note_redacted(ctx, redacted);
+                }
             }
-            _ => redact::apply_to_head(report, actions, terms)?,
+            _ => note_left(ctx, &redact::apply_to_head(report, actions, terms)?),
         }
     }
-    if let Some(redacted) = &redacted {
-        let count: u64 = redacted.counts.values().sum();
-        ctx.row.redactions = u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(redacted)
+}
+
+fn note_redacted(ctx: &mut Ctx, redacted: &Redacted) {
+    let count: u64 = redacted.counts.values().sum();
+    ctx.row.redactions = u32::try_from(count).unwrap_or(u32::MAX);
+    if count > 0 {
         ctx.row.decision = Decision::Redacted;
     }
-    Ok(redacted)
+    note_left(ctx, &redacted.left);
+}
+
+/// The row says what was to be redacted and left as it was.
+fn note_left(ctx: &mut Ctx, left: &BTreeMap<Category, u64>) {
+    let found = left.iter().map(|(category, count)| Found {
+        category: category.clone(),
+        count: u32::try_from(*count).unwrap_or(u32::MAX),
+        action: "unredacted",
+    });
+    ctx.row.findings.extend(found);
 }
 
 /// A user agent is kept once the head has been scanned and nothing was found in it.

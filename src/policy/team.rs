@@ -21,6 +21,8 @@ pub struct TeamPolicy {
     pub limits: Limits,
     /// Over the gateway's own actions: see [`super::Actions::with`].
     pub actions: CategoryActions,
+    /// Whether placeholders are put back into tool calls that send them over the network.
+    pub restore_in_network_commands: bool,
     /// Names that must not leave: projects, customers.
     pub entities: Vec<String>,
     /// When the team may work; absent: always.

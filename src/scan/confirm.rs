@@ -34,6 +34,8 @@ pub struct Confirmed {
     pub kind: Kind,
     /// The secret's bytes in the text.
     pub secret: Range<usize>,
+    /// Nothing here says that it is a secret: another place in the body does.
+    pub echo: bool,
 }
 
 /// One of the two ways from a hit to its matches: [`pattern`] or [`keyword`].
@@ -67,6 +69,7 @@ pub fn pattern(
             found.push(Confirmed {
                 kind: Kind::Rule(index),
                 secret,
+                echo: false,
             });
         }
         *resume < last
@@ -103,6 +106,7 @@ pub fn keyword(
                 found.push(Confirmed {
                     kind: Kind::Rule(index),
                     secret,
+                    echo: false,
                 });
             }
             true

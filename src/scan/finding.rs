@@ -83,6 +83,8 @@ pub struct Finding {
     /// compressed body.
     pub near: Option<Range<usize>>,
     pub fingerprint: Fingerprint,
+    /// Nothing around it says that it is a secret: it was found elsewhere in the same body.
+    pub echo: bool,
     /// How the secret stands in the body: what rewriting needs.
     pub(crate) place: Place,
 }

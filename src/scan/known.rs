@@ -162,7 +162,11 @@ impl Known {
     ) -> Result<(), Undecodable> {
         self.values.find(text, |secret| {
             let kind = Kind::Value;
-            found.push(Confirmed { kind, secret });
+            found.push(Confirmed {
+                kind,
+                secret,
+                echo: false,
+            });
         });
         let Some(entities) = team.and_then(|team| self.teams.get(team)) else {
             return Ok(());
@@ -173,7 +177,11 @@ impl Known {
             let end = hit.first as usize;
             if let Some(start) = name.and_then(|name| start_of(text, end, name)) {
                 let (kind, secret) = (Kind::Entity, start..end);
-                found.push(Confirmed { kind, secret });
+                found.push(Confirmed {
+                    kind,
+                    secret,
+                    echo: false,
+                });
             }
         }
         outcome

@@ -22,6 +22,7 @@ mod rule;
 #[cfg(test)]
 mod rule_examples;
 mod scanner;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;

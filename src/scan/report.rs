@@ -24,11 +24,18 @@ struct Trace<'a> {
     layers: Vec<Layer>,
     /// It was put together from several lines.
     lines: bool,
+    /// It is a secret because another place says so.
+    echo: bool,
     path: String,
 }
 
-/// The findings of a scan, in the order of the body; each secret once per category.
-pub fn findings(scanner: &Scanner, format: Format, body: &[u8], texts: &[Text]) -> Vec<Finding> {
+/// The findings of a scan, in the order of the body; each secret once per category. And whether they are all.
+pub fn findings(
+    scanner: &Scanner,
+    format: Format,
+    body: &[u8],
+    texts: &[Text],
+) -> (Vec<Finding>, bool) {
     let mut traces = Vec::new();
     for (level, text) in texts.iter().enumerate().rev() {
         start(scanner, text, &mut traces);
@@ -69,6 +76,7 @@ fn start<'a>(scanner: &'a Scanner, text: &Text, traces: &mut Vec<Trace<'a>>) {
                 ranges: vec![one.secret.clone()],
                 layers: Vec::new(),
                 lines: false,
+                echo: one.echo,
                 path: String::new(),
             });
         }
@@ -122,25 +130,29 @@ const fn layer(coding: Coding) -> Option<Layer> {
 }
 
 /// Leaves out what another trace says better: the same bytes in the same category, or by a vaguer family of rules.
-fn choose(scanner: &Scanner, mut traces: Vec<Trace<'_>>) -> Vec<Finding> {
+fn choose(scanner: &Scanner, mut traces: Vec<Trace<'_>>) -> (Vec<Finding>, bool) {
     traces.retain(|trace| !trace.ranges.is_empty());
     traces.sort_by_key(|trace| {
         let near = trace.near();
         // A secret that is whole at the end of its line must not take the start of the next line along.
         let (family, layers) = (trace.label.family, trace.layers.len());
-        (near.start, family, trace.lines, Reverse(near.end), layers)
+        let place = (near.start, family, trace.lines, Reverse(near.end));
+        (place, layers, trace.echo)
     });
     let mut kept: Vec<Trace<'_>> = Vec::new();
+    let mut whole = true;
     for trace in traces {
         let mut before = kept.iter().rev().take(NEIGHBOURS);
-        if !before.any(|other| other.covers(&trace)) {
-            kept.push(trace);
+        if before.any(|other| other.covers(&trace)) {
+            continue;
         }
-        if kept.len() >= scanner.limits().findings {
+        whole = kept.len() < scanner.limits().findings;
+        if !whole {
             break;
         }
+        kept.push(trace);
     }
-    kept.into_iter().map(Trace::finding).collect()
+    (kept.into_iter().map(Trace::finding).collect(), whole)
 }
 
 impl Trace<'_> {
@@ -151,6 +163,10 @@ impl Trace<'_> {
 
     fn covers(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.near(), other.near());
+        if self.echo || other.echo {
+            // Both are to be cut out, and what one has more than the other must not stay.
+            return mine.start <= theirs.start && theirs.end <= mine.end;
+        }
         let overlap = mine.start < theirs.end && theirs.start < mine.end;
         let (mine, theirs) = (self.label, other.label);
         overlap && (mine.category == theirs.category || mine.family < theirs.family)
@@ -166,6 +182,7 @@ impl Trace<'_> {
             span: (!sealed).then(|| near.clone()),
             near: Some(near),
             fingerprint: self.fingerprint,
+            echo: self.echo,
             place: if sealed {
                 Place::Sealed(Layer::Base64)
             } else {

@@ -14,6 +14,7 @@ use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
 use super::known::{Known, KnownValues};
 use super::report;
 use super::rule::{Family, Rule, RuleSet};
+use super::sweep;
 use super::text::Text;
 use crate::domain::{Category, Name, Secret};
 
@@ -86,6 +87,13 @@ pub struct Scanner {
     identity: Arc<()>,
 }
 
+/// What one scan is asked for, besides the rules.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    team: Option<&'a Name>,
+    everywhere: &'a dyn Fn(&Category) -> bool,
+}
+
 /// What a worker keeps between scans: the matcher's scratch and the buffers. Any scanner takes any workspace; the first
 /// scan after a change of scanner prepares it anew.
 #[derive(Default)]
@@ -156,6 +164,20 @@ impl Scanner {
     /// is and said in the report.
     #[must_use]
     pub fn scan(&self, workspace: &mut Workspace, body: Body<'_>, team: Option<&Name>) -> Report {
+        self.scan_for(workspace, body, team, &|_| false)
+    }
+
+    /// The same; and what was found in a category that `everywhere` takes is a finding wherever else it stands in the
+    /// body, though nothing there tells that it is a secret.
+    #[must_use]
+    pub fn scan_for(
+        &self,
+        workspace: &mut Workspace,
+        body: Body<'_>,
+        team: Option<&Name>,
+        everywhere: &dyn Fn(&Category) -> bool,
+    ) -> Report {
+        let asked = Asked { team, everywhere };
         if let Err(why) = self.prepare(workspace) {
             return Report {
                 undecodable: Some(why),
@@ -164,14 +186,14 @@ impl Scanner {
         }
         let encodings = body.content_encoding.unwrap_or_default();
         if encoding::is_identity(encodings) {
-            return self.scan_plain(workspace, body.bytes, body.content_type, team);
+            return self.scan_plain(workspace, body.bytes, body.content_type, asked);
         }
         match encoding::unpack(encodings, body.bytes, &self.limits) {
             Ok(unpacked) => self
-                .scan_plain(workspace, &unpacked, body.content_type, team)
+                .scan_plain(workspace, &unpacked, body.content_type, asked)
                 .sealed(Layer::Compressed),
             Err(why) => {
-                let raw = self.scan_plain(workspace, body.bytes, Some(RAW), team);
+                let raw = self.scan_plain(workspace, body.bytes, Some(RAW), asked);
                 let undecodable = Some(why);
                 Report { undecodable, ..raw }
             }
@@ -184,19 +206,21 @@ impl Scanner {
         workspace: &mut Workspace,
         body: &[u8],
         content_type: Option<&str>,
-        team: Option<&Name>,
+        asked: Asked<'_>,
     ) -> Report {
         let (format, declared) = Format::of(content_type, body);
         let stopped = self.read(workspace, format, body).filter(|_| declared);
         let json = matches!(format, Format::Json | Format::JsonLines);
         let not_text = declared && json && std::str::from_utf8(body).is_err();
         let stopped = stopped.or(not_text.then_some(Undecodable::BadText));
-        let depth = self.read_deeper(workspace, body.len(), team);
-        let findings = report::findings(self, format, body, &workspace.texts);
+        let depth = self.read_deeper(workspace, body.len(), asked.team);
+        let swept = self.sweep(workspace, asked.everywhere).err();
+        let (findings, whole) = report::findings(self, format, body, &workspace.texts);
+        let unlisted = (!whole).then_some(Undecodable::TooManyFindings);
         let decoded_bytes = workspace.texts.iter().map(|text| text.bytes.len() as u64);
         let report = Report {
             findings,
-            undecodable: stopped.or(depth),
+            undecodable: unlisted.or(stopped).or(depth).or(swept),
             decoded_bytes: decoded_bytes.sum(),
         };
         workspace.shrink();
@@ -264,6 +288,21 @@ impl Scanner {
         marks.pieces(text, pieces);
         self.digits.base64(text, marks, pieces);
         marks.decoded_pieces(text, pieces);
+    }
+
+    /// Adds the other places of what was found in these categories.
+    fn sweep(
+        &self,
+        workspace: &mut Workspace,
+        everywhere: &dyn Fn(&Category) -> bool,
+    ) -> Result<(), Undecodable> {
+        sweep::sweep(&mut workspace.texts, |kind, value| {
+            let label = self
+                .label(kind)
+                .filter(|label| everywhere(label.category))?;
+            let allowed = self.rules.allowed.contains(&self.fingerprint(value));
+            (!allowed).then(|| (label.family, label.category.clone()))
+        })
     }
 
     fn prepare(&self, workspace: &mut Workspace) -> Result<(), Undecodable> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::Secret;
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [[rule]]
 id = "acme-key"
 category = "acme_key"

@@ -30,6 +30,8 @@ pub struct Wish {
     pub limits: String,
     /// Added to both providers.
     pub provider: String,
+    /// Added to `[scan]`.
+    pub scan: String,
     /// Added to `[scan.actions]`.
     pub actions: String,
     /// The teams of directory.toml; the usual one when empty.
@@ -80,6 +82,7 @@ credential = "env:PROVIDER_KEY"
 file = "prices.toml"
 [scan]
 rules = ["{rules}"]
+{scan}
 [scan.actions]
 private_key = "block"
 known_value = "block"
@@ -89,6 +92,7 @@ known_value = "block"
             limits = wish.limits,
             provider = wish.provider,
             rules = root.join(rules).display(),
+            scan = wish.scan,
             actions = wish.actions,
             more = wish.settings,
         );

@@ -14,6 +14,8 @@ pub struct Target<'a> {
     pub number: usize,
     pub ranges: &'a [Range<usize>],
     pub category: &'a Category,
+    /// It is a secret because another place says so.
+    pub echo: bool,
 }
 
 /// Bytes of the body to be replaced.
@@ -105,6 +107,9 @@ fn parts_of<'a>(
             continue;
         }
         let literal = document.literal_around(range)?;
+        if target.echo && is_of_the_api(literal, range) {
+            continue;
+        }
         if untouchable(literal) {
             return None;
         }
@@ -130,6 +135,25 @@ pub fn in_placeholder(body: &[u8], range: &Range<usize>) -> bool {
             .and_then(placeholder::length_at)
             .is_some_and(|length| start + length >= range.end)
     })
+}
+
+/// Whether a place may be a word of the API and no text: a password may be called `assistant` too, and a request in which
+/// that role became a placeholder would be none any more.
+fn is_of_the_api(literal: Value<'_>, at: &Range<usize>) -> bool {
+    const TEXTS: [&str; 6] = [
+        "text",
+        "content",
+        "input",
+        "output",
+        "arguments",
+        "instructions",
+    ];
+    let plain = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
+    literal.range() == *at
+        && literal.raw().iter().all(plain)
+        && !literal
+            .key()
+            .is_some_and(|key| TEXTS.iter().any(|text| key.says(text)))
 }
 
 /// Literals that the provider checks: a changed byte makes it refuse the whole request.

@@ -59,6 +59,7 @@ pub fn rewrite(
                 number,
                 ranges,
                 category: &finding.category,
+                echo: finding.echo,
             }),
             Place::Sealed(_) => sealed.push(number),
         }

@@ -18,6 +18,7 @@ fn finding(category: &str, range: Range<usize>) -> Finding {
 
 fn parts(category: &str, ranges: &[Range<usize>]) -> Finding {
     Finding {
+        echo: false,
         rule: RuleId::new("a-rule"),
         category: Category::new(category),
         path: "$".into(),

@@ -85,6 +85,16 @@ impl Restorations {
         self.entries.len()
     }
 
+    /// How many entries there are of each category.
+    #[must_use]
+    pub fn categories(&self) -> BTreeMap<Category, u64> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.entries {
+            *counts.entry(entry.category.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// What an entry's placeholder stands for.
     #[must_use]
     pub fn value(&self, entry: usize) -> &Secret<String> {

@@ -1,3 +1,5 @@
+mod corpus;
+mod plant;
 mod property;
 mod streams;
 mod whole;
