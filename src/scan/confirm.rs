@@ -134,21 +134,13 @@ fn search(
 ) {
     let mut at = start;
     while at <= window.len() {
-        let (whole, secret) = if rule.group == 0 {
-            let Some(found) = rule.regex.find_at(window, at) else {
-                return;
-            };
-            (found.range(), found.range())
-        } else {
-            let Some(captures) = rule.regex.captures_at(window, at) else {
-                return;
-            };
-            let Some(whole) = captures.get(0).map(|group| group.range()) else {
-                return;
-            };
-            let secret = captures.get(rule.group).map(|group| group.range());
-            (whole.clone(), secret.unwrap_or(whole))
+        let Some(whole) = rule.regex.find_at(window, at).map(|found| found.range()) else {
+            return;
         };
+        // Groups take memory, so they are asked for only where there is a match.
+        let groups = (rule.group > 0).then(|| rule.regex.captures_at(window, whole.start));
+        let secret = groups.flatten().and_then(|groups| groups.get(rule.group));
+        let secret = secret.map_or_else(|| whole.clone(), |group| group.range());
         at = whole.end.max(at + 1);
         if !each(whole, secret) {
             return;

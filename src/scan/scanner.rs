@@ -234,7 +234,7 @@ impl Scanner {
         texts.resize_with(self.limits.nesting + 1, Text::default);
         let first = texts.first_mut()?;
         first.clear();
-        first.bytes.reserve(body.len() + 64);
+        first.bytes.reserve_exact(body.len() + 256);
         body::append(format, body, self.limits.depth, &mut first.bytes, blocks)
     }
 

@@ -1,6 +1,7 @@
 //! Whole scans, with rules of their own.
 
 use super::*;
+use crate::cli::scan::shipped::RULES as RULES_SHIPPED;
 use crate::domain::Secret;
 
 pub(super) const RULES: &str = r#"
@@ -254,4 +255,40 @@ fn json_that_is_not_utf_8_is_said_and_scanned() {
     let report = scanner.scan(&mut scanner.workspace(), body, None);
     assert_eq!(report.undecodable, Some(Undecodable::BadText));
     assert_eq!(report.findings.len(), 1);
+}
+
+/// What an agent sends: source code with escapes, paths, hashes and the words that announce keys.
+fn clean_body() -> Vec<u8> {
+    let line = |number: usize| {
+        format!(
+            "    let token_{number} = client.get(\"https://api.host.org/v1/key/{number}\")?; // {number:040x}\n"
+        )
+    };
+    let source: String = (0..2000).map(line).collect();
+    let block = serde_json::json!({ "type": "tool_result", "content": source });
+    let body = serde_json::json!({ "messages": [{ "role": "user", "content": [block] }] });
+    body.to_string().into_bytes()
+}
+
+#[test]
+fn a_clean_body_allocates_nothing_once_the_buffers_are_there_and_at_most_three_times_its_size_before()
+ {
+    let rules = RuleSet::parse(RULES_SHIPPED, &[Family::Secrets]).unwrap();
+    let key = Secret::new([7; 32]);
+    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default()).unwrap();
+    let mut workspace = scanner.workspace();
+    let bytes = clean_body();
+    let mut once = || {
+        let body = Body {
+            bytes: &bytes,
+            content_type: Some("application/json"),
+            content_encoding: None,
+        };
+        let report = scanner.scan(&mut workspace, body, None);
+        assert_eq!((report.findings.len(), report.undecodable), (0, None));
+    };
+    let cold = allocation_counter::measure(&mut once);
+    assert!(cold.bytes_max <= 3 * bytes.len() as u64, "{cold:?}");
+    let warm = allocation_counter::measure(&mut once);
+    assert_eq!(warm.count_total, 0, "{warm:?}");
 }

@@ -99,14 +99,15 @@ fn count(text: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
     rest.iter().take(FAR).take_while(|b| is(**b)).count()
 }
 
-/// Whether a line may end here in the middle of a secret. Asked at every line break, so it looks at few bytes.
+/// Whether a line may end here in the middle of a secret. Asked at every line break, so it looks at few bytes, and at all
+/// of them whatever they are.
 #[inline]
 pub fn may_end(line: &[u8]) -> bool {
-    match line {
-        [.., a, b, c, d] if is_token(*d) => is_token(*a) && is_token(*b) && is_token(*c),
-        [.., _, _, b'\r' | b'\\'] => true,
-        _ => false,
-    }
+    let Some(&[a, b, c, d]) = line.last_chunk() else {
+        return false;
+    };
+    let token = is_token(a) & is_token(b) & is_token(c) & is_token(d);
+    token || matches!(d, b'\r' | b'\\')
 }
 
 /// The piece of text to read as one, if the line break at `newline` may stand inside a secret: what touches it on both

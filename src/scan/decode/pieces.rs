@@ -176,7 +176,8 @@ impl Marks {
     /// Finds the marks of the block at `at`.
     #[inline]
     fn block(&mut self, text: &[u8], at: usize, lanes: Lanes, carry: &mut u64) {
-        each(lanes.any([b'\n', b'\\', b'%', b'&']), |place| {
+        self.lines(text, at, lanes.any([b'\n']));
+        each(lanes.any([b'\\', b'%', b'&']), |place| {
             self.sign(text, at + place);
         });
         if lanes.has_high() {
@@ -190,13 +191,27 @@ impl Marks {
         each(lanes.base64_words(carry), |place| self.words(at + place));
     }
 
-    /// A line break, a backslash, a percent sign or an ampersand stands at `at`.
+    /// Line breaks stand at these places of the block at `at`. Whether one is kept depends on four bytes that no processor
+    /// can guess, so that is no branch.
+    #[inline]
+    fn lines(&mut self, text: &[u8], at: usize, lines: u64) {
+        let mut kept = [0; BLOCK];
+        let mut count = 0;
+        each(lines, |place| {
+            if let Some(slot) = kept.get_mut(count) {
+                *slot = u32::try_from(at + place).unwrap_or(u32::MAX);
+            }
+            let line = text.get(..at + place).unwrap_or_default();
+            count += usize::from(fold::may_end(line));
+        });
+        self.breaks
+            .extend_from_slice(kept.get(..count).unwrap_or_default());
+    }
+
+    /// A backslash, a percent sign or an ampersand stands at `at`.
     #[inline]
     fn sign(&mut self, text: &[u8], at: usize) {
         match text.split_at_checked(at) {
-            Some((before, [b'\n', ..])) if fold::may_end(before) => {
-                self.breaks.push(u32::try_from(at).unwrap_or(u32::MAX));
-            }
             Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escapes.add(at),
             Some((_, [b'%', b'2'..=b'7', digit, ..])) if digit.is_ascii_hexdigit() => {
                 self.percents.add(at);

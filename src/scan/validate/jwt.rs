@@ -25,10 +25,16 @@ pub fn is_jwt(secret: &[u8], _: &[u8]) -> bool {
         if names.iter().any(|name| contains(&decoded, name))
             && (object(claims).is_some() || others >= 3)
         {
-            return true;
+            return !object(claims).is_some_and(|claims| is_sample(&claims));
         }
     }
     (begins(header) && begins(claims) && random(60)) || random(120)
+}
+
+/// The claims that debuggers, tutorials and tests of libraries show: signed with a secret that is printed beside them.
+fn is_sample(claims: &[u8]) -> bool {
+    let samples = [&b"\"1234567890\""[..], b"\"John Doe\""];
+    samples.iter().any(|sample| contains(claims, sample))
 }
 
 /// The decoded part when it reads as an object. The end may be cut off, so only the start must be well formed.
@@ -63,6 +69,19 @@ fn lenient(part: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::scan::examples::expand;
+
+    #[test]
+    fn the_token_of_every_tutorial_is_not() {
+        let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let token = |claims: &str| {
+            let head = encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+            format!("{head}.{}.{}", encode(claims), encode(&"k3x9".repeat(8)))
+        };
+        let sample = token(r#"{"sub":"1234567890","name":"John Doe","iat":1516239022}"#);
+        assert!(!is_jwt(sample.as_bytes(), b""));
+        let real = token(r#"{"sub":"8214417","name":"svc-deploy","iat":1716239022}"#);
+        assert!(is_jwt(real.as_bytes(), b""));
+    }
 
     #[test]
     fn a_token_is_accepted_and_dotted_names_are_not() {
