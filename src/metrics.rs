@@ -45,6 +45,9 @@ pub struct Metrics {
     pub audit_rows: IntGaugeVec,
     pub audit_sink: IntGaugeVec,
     pub budget: IntGaugeVec,
+    /// Requests whose output bound was lowered, and streams that were ended, for a budget.
+    pub clamped: IntCounter,
+    pub cut: IntCounter,
     /// Thresholds, first refusals, overruns.
     pub budget_events: IntCounterVec,
     budget_events_dropped: IntGauge,
@@ -157,6 +160,14 @@ impl Metrics {
                 "budget_nanousd",
                 "Budgets of the current window, in nano-dollars.",
                 &["budget", "kind"],
+            )?,
+            clamped: made.counter(
+                "clamped_total",
+                "Requests whose bound of output tokens was lowered so that an answer fits a budget.",
+            )?,
+            cut: made.counter(
+                "cut_total",
+                "Streams that were ended because their reservation was used up.",
             )?,
             budget_events: made.counters(
                 "budget_events_total",

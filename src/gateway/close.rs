@@ -63,6 +63,9 @@ fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
             if let Some(counts) = relay.restored() {
                 restored(row, counts, metrics);
             }
+            if relay.is_cut() {
+                row.code = "budget_cut";
+            }
             !relay.ended
         }
     };
@@ -210,9 +213,6 @@ impl Charged {
         let usage = others
             .clone()
             .fold(metered.usage, |sum, (_, usage)| sum.plus(usage));
-        if metered.hidden_output {
-            return Self { usage, ..whole };
-        }
         let cost = |model: &str, usage: &Usage| {
             let provider = passage.upstream.prices.as_str();
             let found = prices.table.find_at(provider, model, prices.at);
@@ -225,21 +225,19 @@ impl Charged {
                 .zip(more)
                 .and_then(|(sum, more)| sum.checked_add(more));
         }
-        match total {
-            None => Self { usage, ..whole },
-            Some(cost) if metered.provenance == Provenance::Exact => Self {
-                usage,
-                provenance: metered.provenance,
-                cost,
-                ..whole
-            },
-            // An estimate is an upper bound; so is the reservation.
-            Some(cost) => Self {
-                usage,
-                provenance: metered.provenance,
-                cost: cost.min(hold.amount()),
-                ..whole
-            },
+        let told = cost(&passage.terms.model, &metered.told).unwrap_or(hold.amount());
+        let (provenance, cost) = match total {
+            _ if metered.hidden_output => (whole.provenance, whole.cost.max(told)),
+            None => (whole.provenance, whole.cost),
+            Some(cost) if metered.provenance == Provenance::Exact => (metered.provenance, cost),
+            // An estimate is an upper bound; so is the reservation, unless more than that was told.
+            Some(cost) => (metered.provenance, cost.min(hold.amount()).max(told)),
+        };
+        Self {
+            usage,
+            provenance,
+            cost,
+            ..whole
         }
     }
 }

@@ -16,7 +16,7 @@ use super::relay::Relay;
 use super::upstream::{Head, Upstream};
 use crate::audit::Row;
 use crate::budget::Reservation;
-use crate::domain::Moment;
+use crate::domain::{Moment, Usd};
 use crate::live::Snapshot;
 use crate::metrics::Metrics;
 use crate::policy::Pass;
@@ -37,6 +37,8 @@ pub struct Ctx {
     pub refusal: Option<Refusal>,
     /// Set by `admit` alone: without it nothing is forwarded.
     pub passage: Option<Passage>,
+    /// The last bytes of a stream that is ended here: what Pingora has not written yet, and the events that end it.
+    pub farewell: Option<Bytes>,
     /// Its places among the requests at once, and its tokens of the minute, as estimated until they are settled.
     pub passes: Vec<Pass>,
     pub(super) _in_flight: InFlight,
@@ -74,6 +76,10 @@ pub struct Passage {
     pub relay: Option<Relay>,
     /// What the answer is read for.
     pub terms: Terms,
+    /// The bound of output tokens that was put in place of the client's, so that an answer fits a budget.
+    pub clamped: Option<u64>,
+    /// What may be used up before the stream is ended, where a budget wants that.
+    pub cut_at: Option<Usd>,
 }
 
 /// What the meter and the price need to know of the question.
@@ -122,6 +128,7 @@ impl Ctx {
             row: Row::new(request, Moment::now()),
             refusal: None,
             passage: None,
+            farewell: None,
             passes: Vec::new(),
             _in_flight: InFlight::new(metrics),
         }

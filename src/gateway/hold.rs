@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::Gateway;
 use super::admit::{Destination, Standing};
-use super::ctx::Ctx;
+use super::clamp::Clamp;
+use super::ctx::{Ctx, Passage};
 use super::prepare::Chosen;
 use super::refusal::{Hidden, Refusal};
 use crate::budget::{CapReached, Cause, Reservation};
 use crate::config::Opaque;
-use crate::domain::{Moment, Usd};
+use crate::domain::{Demand, Moment, Usd};
+use crate::live::Snapshot;
 use crate::provider::Ask;
 
 /// The longest that a request waits for a lease that is being fetched.
@@ -67,53 +71,120 @@ fn check_opaque(ctx: &Ctx, ask: &Ask) -> Result<(), Refusal> {
         .map_or(Ok(()), |(_, hidden)| Err(Refusal::Opaque(hidden)))
 }
 
-/// Holds the worst case of the request on every budget of its caller, or on none.
+/// A request's worst case, held.
+pub(super) struct Held {
+    hold: Reservation,
+    clamp: Option<Clamp>,
+    /// What may be used up before the stream is ended, where a budget wants that.
+    cut_at: Option<Usd>,
+}
+
+impl Held {
+    /// The body with a lower bound, where there has to be one. It must be the one that was paid for.
+    pub(super) fn clamp(&self, body: &[u8]) -> Option<Bytes> {
+        let clamp = self.clamp.as_ref()?;
+        Some(clamp.bound.lower(body, clamp.most))
+    }
+
+    pub(super) fn give_to(self, passage: &mut Passage) {
+        passage.hold = Some(self.hold);
+        passage.clamped = self.clamp.map(|clamp| clamp.most);
+        if passage.clamped.is_some() {
+            // Kept under what was asked for, it would be given to whoever asks when there is room for all of it.
+            passage.ticket = None;
+        }
+        passage.cut_at = self.cut_at;
+    }
+}
+
+/// Holds the worst case of the request on every budget of its caller, or on none. Near a cap whose budget clamps, the
+/// worst case of the request with a lower bound of output tokens: `ask` has that bound then.
 pub(super) async fn reserve(
     gateway: &Gateway,
     ctx: &mut Ctx,
     standing: &Standing,
     destination: &Destination,
-    ask: &Ask,
+    ask: &mut Ask,
     chosen: &Chosen,
-) -> Result<Reservation, Refusal> {
+    body: &[u8],
+) -> Result<Held, Refusal> {
     check_opaque(ctx, ask)?;
     let snapshot = Arc::clone(&ctx.snapshot);
     let provider = destination.upstream.prices.as_str();
+    let quotes = Quotes {
+        snapshot: &snapshot,
+        provider,
+        at: ctx.row.at,
+    };
     let priced = snapshot.prices.find_at(provider, &chosen.model, ctx.row.at);
     if !priced.known {
-        gateway
-            .metrics
-            .unknown_model
+        let unknown = &gateway.metrics.unknown_model;
+        unknown
             .with_label_values(&[destination.upstream.name.as_str()])
             .inc();
     }
     ctx.row.priced_as = Some(priced.model.clone());
-    let mode = snapshot.settings.budget.quote;
-    let mut quote = priced.price.quote(&ask.demand, mode);
-    // Whichever of the team's fallbacks answers in the end: only one does.
-    for model in &chosen.fallbacks {
-        let priced = snapshot.prices.find_at(provider, model, ctx.row.at);
-        let instead = priced.price.quote(&ask.demand, mode);
-        quote = quote.zip(instead).map(|(one, other)| one.max(other));
+    let quote = quotes.whole(chosen, ask).ok_or(Refusal::Unbounded)?;
+    let (mut answer, mut clamp) = (hold(gateway, standing, quote, ctx.row.at).await, None);
+    if let Err(reached) = &answer
+        && reached.cause == Cause::Cap
+        && let Some(found) = Clamp::fitting(standing, destination.endpoint, ask, body, |demand| {
+            quotes.dearest(chosen, demand)
+        })
+    {
+        answer = hold(gateway, standing, found.quote, ctx.row.at).await;
+        ask.demand = found.demand;
+        gateway.metrics.clamped.inc_by(u64::from(answer.is_ok()));
+        clamp = Some(found);
     }
-    for other in &ask.others {
-        let name = other.name.as_deref().unwrap_or("");
-        let priced = snapshot.prices.find_at(provider, name, ctx.row.at);
-        let extra = priced.price.quote(&other.demand, mode);
-        quote = quote
-            .zip(extra)
-            .and_then(|(sum, extra)| sum.checked_add(extra));
-    }
-    let quote = quote.ok_or(Refusal::Unbounded)?;
-    let hold = hold(gateway, standing, quote, ctx.row.at)
-        .await
-        .map_err(|reached| Refusal::Budget {
-            reached,
-            asked: Some(quote),
-        })?;
+    let hold = answer.map_err(|reached| Refusal::Budget {
+        reached,
+        asked: Some(quote),
+    })?;
     ctx.row.charges = hold
         .charges()
         .map(|(budget, period)| (budget.clone(), period))
         .collect();
-    Ok(hold)
+    // Other models would be counted apart.
+    let cuts = ask.others.is_empty() && standing.accounts.iter().any(|one| one.spec().cut);
+    let cut_at = cuts.then(|| hold.amount());
+    Ok(Held {
+        hold,
+        clamp,
+        cut_at,
+    })
+}
+
+/// Worst cases at one provider and moment; `None` where one passes every amount.
+struct Quotes<'a> {
+    snapshot: &'a Snapshot,
+    provider: &'a str,
+    at: Moment,
+}
+
+impl Quotes<'_> {
+    fn one(&self, model: &str, demand: &Demand) -> Option<Usd> {
+        let priced = self.snapshot.prices.find_at(self.provider, model, self.at);
+        let mode = self.snapshot.settings.budget.quote;
+        priced.price.quote(demand, mode)
+    }
+
+    /// Of the chosen model and the team's fallbacks: only one of them answers in the end.
+    fn dearest(&self, chosen: &Chosen, demand: &Demand) -> Option<Usd> {
+        let mut dearest = self.one(&chosen.model, demand)?;
+        for model in &chosen.fallbacks {
+            dearest = dearest.max(self.one(model, demand)?);
+        }
+        Some(dearest)
+    }
+
+    /// With the other models that the request itself names.
+    fn whole(&self, chosen: &Chosen, ask: &Ask) -> Option<Usd> {
+        let mut sum = self.dearest(chosen, &ask.demand)?;
+        for other in &ask.others {
+            let extra = self.one(other.name.as_deref().unwrap_or(""), &other.demand)?;
+            sum = sum.checked_add(extra)?;
+        }
+        Some(sum)
+    }
 }

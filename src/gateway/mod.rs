@@ -7,8 +7,10 @@ pub mod admit;
 mod attempts;
 pub mod body;
 pub mod cache;
+mod clamp;
 pub mod close;
 pub mod ctx;
+mod cut;
 pub mod health;
 mod hold;
 pub mod inspect;
@@ -137,12 +139,13 @@ impl ProxyHttp for Gateway {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
         relay::pass(body, end_of_stream, ctx)?;
+        cut::end_if_used_up(session, body.as_ref(), end_of_stream, ctx)?;
         Ok(None)
     }
 
@@ -209,6 +212,10 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
+        if let Some(last) = ctx.farewell.take() {
+            self.metrics.cut.inc();
+            return cut::say_farewell(session, last).await;
+        }
         let answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());

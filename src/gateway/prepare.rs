@@ -11,10 +11,11 @@ use super::attempts::Trail;
 use super::body::{self, Gathered, UploadLimits};
 use super::cache::{Kept, Ticket};
 use super::ctx::{Ctx, Passage, Terms};
+use super::hold::{self, Held};
 use super::listing::Listing;
 use super::redact::Redacted;
 use super::refusal::Refusal;
-use super::{Gateway, hold, verdict};
+use super::{Gateway, verdict};
 use crate::audit::Label;
 use crate::domain::Demand;
 use crate::policy::NoModel;
@@ -50,11 +51,7 @@ pub(super) async fn with_body(
     standing: &Standing,
     destination: Destination,
 ) -> Result<Prepared, Refusal> {
-    let limits = UploadLimits {
-        body: ctx.snapshot.settings.limits.body,
-        time: ctx.snapshot.settings.limits.upload_timeout,
-    };
-    let gathered = body::gather(session, limits, &gateway.room).await?;
+    let gathered = body::gather(session, upload_limits(ctx), &gateway.room).await?;
     let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = encodings(session);
@@ -86,8 +83,10 @@ pub(super) async fn with_body(
         Cached::Miss(ticket) => Some(ticket),
         Cached::Apart => None,
     };
-    let hold = if destination.endpoint.billed() {
-        Some(hold::reserve(gateway, ctx, standing, &destination, &ask, &chosen).await?)
+    let held = if destination.endpoint.billed() {
+        let body = redacted.as_ref().map_or(&plain[..], |one| &one.body[..]);
+        let ask = &mut ask;
+        Some(hold::reserve(gateway, ctx, standing, &destination, ask, &chosen, body).await?)
     } else {
         None
     };
@@ -97,10 +96,12 @@ pub(super) async fn with_body(
         encoded: encoding.is_some(),
         redacted,
     };
-    let mut passage = outgoing(destination, read, &ask, chosen)?;
-    passage.hold = hold;
+    let mut passage = outgoing(destination, read, &ask, chosen, held.as_ref())?;
     passage.ticket = ticket;
     passage.restores_into_network = standing.team.policy.restore_in_network_commands;
+    if let Some(held) = held {
+        held.give_to(&mut passage);
+    }
     ctx.row.overhead = began.elapsed();
     Ok(Prepared::Passage(Box::new(passage)))
 }
@@ -122,6 +123,7 @@ fn outgoing(
     read: ReadBody,
     ask: &Ask,
     chosen: Chosen,
+    held: Option<&Held>,
 ) -> Result<Passage, Refusal> {
     let (going, restorations) = match read.redacted {
         Some(redacted) => (
@@ -130,6 +132,8 @@ fn outgoing(
         ),
         None => (None, Restorations::default()),
     };
+    let body = going.as_ref().unwrap_or(&read.plain);
+    let going = held.and_then(|held| held.clamp(body)).or(going);
     let changed = spliced(&read.plain, going, !ask.usage_requested, &chosen)?;
     let terms = Terms {
         model: chosen.model,
@@ -223,6 +227,8 @@ fn passage(
         ticket: None,
         relay: None,
         terms,
+        clamped: None,
+        cut_at: None,
     }
 }
 
@@ -234,6 +240,14 @@ fn encodings(session: &Session) -> Option<String> {
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
     (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn upload_limits(ctx: &Ctx) -> UploadLimits {
+    let limits = &ctx.snapshot.settings.limits;
+    UploadLimits {
+        body: limits.body,
+        time: limits.upload_timeout,
+    }
 }
 
 /// The body with its content encodings undone: what is asked about and inspected. What cannot be undone is refused,

@@ -10,13 +10,16 @@ use pingora::{Error, ErrorType};
 
 use super::cache::Keeper;
 use super::ctx::{Ctx, Passage};
+use super::cut::Watch;
 use super::listing::Listing;
 use super::respond;
 use super::restore::{Counts, StreamRestorer};
 use super::unpack::{Broken, Unpacker};
-use crate::domain::Category;
+use crate::domain::{Category, Usage};
 use crate::provider::{Meter, MeterInput, Metered, UsageStripper};
 
+/// Says what bound of output tokens the request went out with, where that is not the client's own.
+const CLAMPED: &str = "tollgate-clamped";
 /// Says how many places of the request went out as placeholders.
 const REDACTED: &str = "tollgate-redacted";
 /// Names the model that answered, where it is one of the team's fallbacks.
@@ -38,6 +41,8 @@ pub struct Relay {
     keeper: Option<Keeper>,
     /// Placeholders that cannot be put back, by category: the answer is in an encoding that nobody here reads.
     unrestored: BTreeMap<Category, u64>,
+    /// Present where the stream is to end once its reservation is used up.
+    watch: Option<Watch>,
 }
 
 impl Relay {
@@ -64,6 +69,10 @@ impl Relay {
         } else {
             (strips, restores, BTreeMap::new())
         };
+        let watch = passage
+            .cut_at
+            .filter(|_| served && !unreadable && input == MeterInput::Sse)
+            .map(|reserved| Watch::new(passage, reserved));
         Self {
             status: head.status.as_u16(),
             first_byte: None,
@@ -86,6 +95,7 @@ impl Relay {
                 StreamRestorer::new(passage.endpoint, input == MeterInput::Sse, known)
                     .into_network(passage.restores_into_network)
             }),
+            watch,
         }
     }
 
@@ -139,6 +149,9 @@ impl Relay {
             }
             *body = Some(if end { listing.finish() } else { Bytes::new() });
         }
+        if let Some(watch) = &mut self.watch {
+            watch.pass(body, end);
+        }
         if let (Some(keeper), Some(bytes)) = (&mut self.keeper, body.as_ref()) {
             keeper.push(bytes);
         }
@@ -153,6 +166,7 @@ impl Relay {
             || self.stripper.is_some()
             || self.restorer.is_some()
             || self.listing.is_some()
+            || self.watch.is_some()
     }
 
     /// What could not be restored, by category.
@@ -162,12 +176,42 @@ impl Relay {
 
     /// The answer to keep, if it is for the cache.
     pub fn keeper(&mut self) -> Option<Keeper> {
-        self.keeper.take()
+        let whole = !self.is_cut();
+        self.keeper.take().filter(|_| whole)
     }
 
     /// What was restored; `None` where there was nothing to restore.
     pub fn restored(&self) -> Option<&Counts> {
         self.restorer.as_ref().map(StreamRestorer::counts)
+    }
+
+    /// The watch over the reservation, and the meter that it asks.
+    pub(super) fn watched(&mut self) -> Option<(&mut Watch, &Meter)> {
+        self.watch.as_mut().zip(self.meter.as_ref())
+    }
+
+    /// Ends the answer here: gives the bytes that do so.
+    pub(super) fn farewell(&mut self, usage: &Usage) -> Bytes {
+        let mut held = Vec::new();
+        if let Some(stripper) = &mut self.stripper {
+            stripper.finish(&mut held);
+        }
+        if let Some(restorer) = &mut self.restorer {
+            restorer.push(&std::mem::take(&mut held), &mut held);
+            restorer.finish(&mut held);
+        }
+        let last = match &mut self.watch {
+            Some(watch) => watch.end(&held, usage),
+            None => Bytes::new(),
+        };
+        self.bytes += last.len() as u64;
+        self.ended = true;
+        last
+    }
+
+    /// Whether the answer was ended here and not by its provider.
+    pub fn is_cut(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::has_cut)
     }
 
     /// What the meter saw; `None` for an answer that is not billed.
@@ -219,6 +263,9 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     }
     if relay.unpacker.is_some() || relay.listing.is_some() {
         head.remove_header(&CONTENT_ENCODING);
+    }
+    if let Some(most) = passage.clamped {
+        head.insert_header(CLAMPED, most)?;
     }
     if relay.rewrites() && head.headers.contains_key(CONTENT_LENGTH) {
         head.remove_header(&CONTENT_LENGTH);

@@ -4,6 +4,7 @@
 //! a connection.
 
 pub mod ask;
+pub mod ending;
 pub mod json;
 pub mod meter;
 pub mod model_name;
@@ -16,7 +17,8 @@ pub mod sse;
 pub mod usage_chunk;
 
 pub use ask::{Ask, AskError, OtherModel, read_ask};
-pub use meter::{Meter, MeterInput, Metered};
+pub use ending::StreamEnding;
+pub use meter::{Meter, MeterInput, Metered, SoFar};
 pub use model_name::splice_model;
 pub use models::{LONGEST_LIST, shown_models};
 pub use output_bound::OutputBound;

@@ -108,6 +108,33 @@ async fn a_reached_cap_says_which_how_much_and_until_when() {
 }
 
 #[tokio::test]
+async fn a_cap_lowered_below_what_is_spent_refuses_and_a_grant_admits_again() {
+    let world = World::start(capped("1.00")).await;
+    let status = async || {
+        let answer = world.message("hi").send().await.expect("an answer");
+        answer.status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    let text = std::fs::read_to_string(world.home.path("directory.toml")).expect("it is there");
+    let lowered = text.replace("\"1.00\"", "\"0.0001\"");
+    world.home.write("directory.toml", &lowered);
+    world.home.apply();
+    let gauge = |kind: &str, value: u64| {
+        format!(
+            "tollgate_budget_nanousd{{budget=\"team/payments/month\",kind=\"{kind}\"}} {value}\n"
+        )
+    };
+    let metrics = world.metrics_with(&gauge("limit", 100_000)).await;
+    assert!(metrics.contains(&gauge("spent", COST)) && metrics.contains(&gauge("left", 0)));
+    assert_eq!(status().await, 402);
+    world
+        .home
+        .run(&["budget", "grant", "team/payments/month", "0.01"]);
+    world.metrics_with(&gauge("limit", 10_100_000)).await;
+    assert_eq!(status().await, 200);
+}
+
+#[tokio::test]
 async fn every_budget_over_a_caller_counts_or_none_does() {
     let teams = format!(
         "{USUAL_TEAM}[[team.budget]]\nwindow = \"day\"\nlimit = \"1.00\"\n\
@@ -147,6 +174,7 @@ async fn every_budget_over_a_caller_counts_or_none_does() {
         200,
         "the team still has room"
     );
+    world.rows(3).await;
     let budgets: serde_json::Value = world
         .gateway
         .admin("/budgets")
@@ -467,6 +495,7 @@ async fn an_error_of_the_provider_passes_as_it_is_and_costs_nothing() {
     assert_eq!(answer.status(), 529);
     assert_eq!(answer.headers()["request-id"], "req_upstream");
     assert_eq!(answer.text().await.expect("text"), error.to_string());
+    world.rows(1).await;
     let budgets: serde_json::Value = world
         .gateway
         .admin("/budgets")

@@ -25,6 +25,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod models;
+mod near_cap;
 mod odd;
 mod provider;
 mod raw;

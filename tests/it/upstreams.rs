@@ -66,6 +66,8 @@ async fn a_provider_that_is_down_is_a_502_and_costs_nothing() {
         .await
         .expect("JSON");
     assert_eq!(body["error"]["code"], "upstream_broken");
+    // A request is settled when its row is there, not when its answer is read.
+    world.rows(2).await;
     let budgets: serde_json::Value = world
         .gateway
         .admin("/budgets")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{NOON, team, usd, user};
 use crate::budget::{
-    Adjustment, AmendError, AtCap, Balances, BudgetId, Cause, EventKind, Ledger, Settled,
+    Adjustment, AmendError, AtCap, Balances, BudgetId, Cause, EventKind, Ledger, Settled, Zone,
 };
 use crate::domain::{Moment, Usd};
 
@@ -241,6 +241,35 @@ fn a_clock_that_jumps_makes_no_fresh_budget() {
                 .reserve(&accounts, Usd::from_nanos(1), NOON.plus(DAY * days))
                 .is_err()
         );
+    }
+}
+
+#[test]
+fn a_missing_and_a_doubled_hour_make_no_fresh_budget() {
+    let at = |text: &str| {
+        let time: jiff::Timestamp = text.parse().unwrap();
+        Moment::from_micros(time.as_microsecond())
+    };
+    // In Havana midnight is missing on the 8th of March, and comes twice on the 1st of November.
+    for (from, change) in [
+        ("2026-03-07T12:00:00Z", "2026-03-08T05:00:00Z"),
+        ("2026-10-31T12:00:00Z", "2026-11-01T04:00:00Z"),
+    ] {
+        let mut spec = user("1.00");
+        spec.zone = Zone::named("America/Havana").unwrap();
+        let ledger = Ledger::new(Balances::new());
+        let accounts = [ledger.account(&spec)];
+        let (from, change) = (at(from), at(change));
+        let mut admitted = Vec::new();
+        // Every ten minutes for a day and a half: one dollar before the day ends, one after.
+        for step in 0..216 {
+            let now = from.plus(Duration::from_mins(10 * step));
+            if let Ok(held) = ledger.reserve(&accounts, usd("1.00"), now) {
+                held.settle(usd("1.00"));
+                admitted.push(now);
+            }
+        }
+        assert_eq!(admitted, [from, change]);
     }
 }
 

@@ -66,6 +66,8 @@ struct Seen {
 pub struct Metered {
     /// What to charge for: the provider's count, completed by upper estimates where it did not tell.
     pub usage: Usage,
+    /// Of `usage`, what the provider told.
+    pub told: Usage,
     pub provenance: Provenance,
     /// What other models than the one asked for used, on top of `usage`: each by its own price.
     pub others: Vec<(String, Usage)>,
@@ -80,6 +82,17 @@ pub struct Metered {
     /// Whether more may have been billed than `usage` says, because it was neither told nor shown: reasoning that was cut off,
     /// input of which the request shows nothing. Then only the reservation is an upper bound.
     pub hidden_output: bool,
+}
+
+/// What a meter knows before the end of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// As told, without estimates.
+    pub usage: Usage,
+    /// Whether the input is among it.
+    pub input_told: bool,
+    /// Bytes of text delivered.
+    pub text: u64,
 }
 
 impl Meter {
@@ -104,6 +117,23 @@ impl Meter {
         match &mut self.form {
             Form::Json => self.seen.read(bytes),
             Form::Sse(splitter) => splitter.push(bytes, |piece| self.seen.piece(piece)),
+        }
+    }
+
+    /// What is known before the end.
+    #[must_use]
+    pub fn so_far(&self) -> SoFar {
+        let reading = &self.seen.reading;
+        let told = reading.told();
+        let mut usage = match self.dialect() {
+            Dialect::Anthropic => told.anthropic(),
+            Dialect::OpenAi => told.openai(self.demand.cache_writes),
+        };
+        self.extras(&mut usage);
+        SoFar {
+            usage,
+            input_told: usage.total_input() > 0,
+            text: reading.text,
         }
     }
 
@@ -153,6 +183,7 @@ impl Meter {
             Dialect::OpenAi => told.openai(self.demand.cache_writes),
         };
         self.extras(usage);
+        metered.told = *usage;
         metered.others = self.others(usage);
         let output_told = told.output.is_some() || !self.demand.has_output;
         metered.provenance = match (
