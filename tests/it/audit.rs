@@ -21,15 +21,7 @@ async fn every_request_has_exactly_one_row_whatever_became_of_it() {
             .status(),
         404
     );
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     assert_eq!(
         world
             .post("/v1/messages")
@@ -110,15 +102,7 @@ async fn the_answers_id_is_the_rows() {
 async fn rows_are_shown_exported_and_proven() {
     let world = World::usual().await;
     for _ in 0..3 {
-        assert_eq!(
-            world
-                .message("hi")
-                .send()
-                .await
-                .expect("an answer")
-                .status(),
-            200
-        );
+        assert_eq!(world.status("hi").await, 200);
     }
     world.rows(3).await;
     let csv = world.home.run(&[

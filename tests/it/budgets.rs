@@ -59,15 +59,7 @@ async fn a_hundred_parallel_requests_cannot_pass_a_cap_together() {
 #[tokio::test]
 async fn a_reached_cap_says_which_how_much_and_until_when() {
     let world = World::start(capped("0.0012")).await;
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     let refused = world.message("hi").send().await.expect("an answer");
     assert_eq!(refused.status(), 402);
     assert_eq!(refused.headers()["x-should-retry"], "false");
@@ -175,13 +167,7 @@ async fn every_budget_over_a_caller_counts_or_none_does() {
         "the team still has room"
     );
     world.rows(3).await;
-    let budgets: serde_json::Value = world
-        .gateway
-        .admin("/budgets")
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let budgets = world.budgets().await;
     let team = budgets
         .as_array()
         .expect("a list")
@@ -197,15 +183,7 @@ async fn every_budget_over_a_caller_counts_or_none_does() {
 #[tokio::test]
 async fn spend_survives_a_kill_and_a_request_in_flight_is_charged_its_reservation() {
     let mut world = World::start(capped("1.00")).await;
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     world
         .provider
         .answers(|_| vec![Step::Wait(Duration::from_secs(30))]);
@@ -216,13 +194,7 @@ async fn spend_survives_a_kill_and_a_request_in_flight_is_charged_its_reservatio
     world.gateway.kill();
     assert!(hanging.await.expect("joined").is_err());
     world.gateway = world.home.serve();
-    let budgets: serde_json::Value = world
-        .gateway
-        .admin("/budgets")
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let budgets = world.budgets().await;
     let rows = world.rows(2).await;
     let lost = rows
         .iter()
@@ -315,15 +287,7 @@ async fn a_threshold_is_told_once_in_log_metric_and_audit() {
         2
     );
     world.gateway = world.home.serve();
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     let rows = world.actions("budget.threshold");
     let changes: Vec<_> = rows
         .iter()
@@ -353,15 +317,7 @@ async fn a_threshold_is_told_once_in_log_metric_and_audit() {
 #[tokio::test]
 async fn a_budget_that_the_directory_has_no_more_is_let_go_and_remembered() {
     let world = World::start(capped("0.0012")).await;
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     world.budgets_become(1).await;
     let with = std::fs::read_to_string(world.home.path("directory.toml")).expect("it is there");
     let (without, _) = with.split_once("[[team.budget]]").expect("a budget");
@@ -465,15 +421,7 @@ async fn a_model_outside_the_list_and_a_rate_over_the_limit_are_refused() {
     let refused = chat.send().await.expect("an answer");
     assert_eq!(refused.status(), 403);
     assert!(refused.text().await.expect("text").contains("gpt-5.5"));
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     let refused = world.message("hi").send().await.expect("an answer");
     assert_eq!(refused.status(), 429);
     let wait: u64 = refused.headers()["retry-after"]
@@ -496,13 +444,7 @@ async fn an_error_of_the_provider_passes_as_it_is_and_costs_nothing() {
     assert_eq!(answer.headers()["request-id"], "req_upstream");
     assert_eq!(answer.text().await.expect("text"), error.to_string());
     world.rows(1).await;
-    let budgets: serde_json::Value = world
-        .gateway
-        .admin("/budgets")
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let budgets = world.budgets().await;
     assert_eq!(
         (
             budgets[0]["spent"].as_str(),

@@ -82,13 +82,7 @@ async fn the_same_request_of_the_same_team_is_answered_from_memory_for_nothing()
             (&json!("claude-haiku-4-5"), &json!("claude-haiku-4-5"))
         );
     }
-    let budgets: Value = world
-        .gateway
-        .admin("/budgets")
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let budgets: Value = world.budgets().await;
     assert_eq!(
         (&budgets[0]["spent"], &budgets[0]["reserved"]),
         (&json!("0.0003"), &json!("0.00"))

@@ -113,6 +113,10 @@ async fn an_encoding_that_nobody_knows_passes_and_the_row_says_so() {
         "{row}"
     );
     assert_eq!(row["restorations"], 0);
+    // What it said it used cannot be read either, and its size says nothing: all that was held is charged.
+    assert_ne!(row["reserved_usd"], "0.00");
+    assert_eq!(row["cost_usd"], row["reserved_usd"]);
+    assert_eq!(row["provenance"], "estimated");
 }
 
 #[tokio::test]

@@ -343,6 +343,18 @@ impl World {
         self.post("/v1/messages").json(&message(content))
     }
 
+    /// The status of one message's answer.
+    pub async fn status(&self, content: &str) -> u16 {
+        let answer = self.message(content).send().await.expect("an answer");
+        answer.status().as_u16()
+    }
+
+    /// How the budgets stand.
+    pub async fn budgets(&self) -> serde_json::Value {
+        let answer = self.gateway.admin("/budgets").await;
+        answer.json().await.expect("JSON")
+    }
+
     /// The metrics, once they contain this.
     pub async fn metrics_with(&self, line: &str) -> String {
         let until = Instant::now() + Duration::from_secs(10);

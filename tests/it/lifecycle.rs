@@ -59,15 +59,7 @@ async fn a_stop_lets_streams_end_and_ends_with_the_last_one() {
 #[tokio::test]
 async fn an_idle_gateway_stops_at_once() {
     let mut world = World::usual().await;
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     world.gateway.signal("TERM");
     let began = Instant::now();
     assert!(
@@ -88,15 +80,7 @@ async fn an_idle_gateway_stops_at_once() {
 async fn a_reload_changes_policy_and_a_wrong_file_changes_nothing() {
     let world = World::usual().await;
     let secret = planted(7);
-    assert_eq!(
-        world
-            .message(&secret)
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status(&secret).await, 200);
     let settings =
         std::fs::read_to_string(world.home.path("tollgate.toml")).expect("the configuration");
     world.home.write("tollgate.toml", "[listen\ndata = 7");
@@ -106,15 +90,7 @@ async fn a_reload_changes_policy_and_a_wrong_file_changes_nothing() {
         "tollgate_reloads_total{result=\"failed\",what=\"configuration\"} 1",
     )
     .await;
-    assert_eq!(
-        world
-            .message(&secret)
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status(&secret).await, 200);
     world.home.write(
         "tollgate.toml",
         &settings.replace(
@@ -128,15 +104,7 @@ async fn a_reload_changes_policy_and_a_wrong_file_changes_nothing() {
         "tollgate_reloads_total{result=\"ok\",what=\"configuration\"} 1",
     )
     .await;
-    assert_eq!(
-        world
-            .message(&secret)
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        400
-    );
+    assert_eq!(world.status(&secret).await, 400);
 }
 
 async fn wait_for(world: &World, metric: &str) {
@@ -161,15 +129,7 @@ async fn a_reload_drops_no_request() {
     let world = World::usual().await;
     let requests = async {
         for _ in 0..150 {
-            assert_eq!(
-                world
-                    .message("hi")
-                    .send()
-                    .await
-                    .expect("an answer")
-                    .status(),
-                200
-            );
+            assert_eq!(world.status("hi").await, 200);
         }
     };
     let reloads = async {
@@ -213,16 +173,7 @@ async fn applying_twice_changes_nothing_the_second_time() {
     );
     assert!(world.home.apply().contains("payments"));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        403,
-        "seen within a second"
-    );
+    assert_eq!(world.status("hi").await, 403, "seen within a second");
 }
 
 #[tokio::test]

@@ -173,15 +173,7 @@ async fn a_provider_has_the_prices_that_it_names_and_overlays_lie_over_the_table
         assert!(tries < 100, "the reload takes effect");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     let rows = world.rows(tries + 2).await;
     let told = |row: &Value| (row["cost_usd"].clone(), row["price_revision"].clone());
     // 100 in and 20 out: at 0.5 and 1 by the million, and at 1 and 10.

@@ -133,6 +133,8 @@ async fn more_secrets_than_a_report_lists_are_refused_even_where_the_undecodable
     let reply = world.message(&content).send().await.expect("an answer");
     assert_eq!(reply.status(), 400);
     assert_eq!(world.provider.connections(), 0);
+    world.rows(1).await;
+    assert_eq!(world.metric("tollgate_undecodable_total").await, Some(1));
 }
 
 #[tokio::test]

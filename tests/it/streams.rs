@@ -279,15 +279,7 @@ async fn an_answer_that_lies_about_its_length_is_cut_and_charged_by_estimate() {
     assert_eq!(rows[0]["decision"], "failed");
     assert_ne!(rows[0]["cost_usd"], "0.00");
     world.provider.answers(crate::provider::usual);
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
 }
 
 #[tokio::test]
@@ -300,15 +292,7 @@ async fn an_answer_without_usage_is_never_free() {
             "{\"content\": \"twenty bytes of text\"}",
         )
     });
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
     let rows = world.rows(1).await;
     assert_ne!(rows[0]["cost_usd"], "0.00");
     assert_ne!(rows[0]["provenance"], "exact");

@@ -68,13 +68,7 @@ async fn a_provider_that_is_down_is_a_502_and_costs_nothing() {
     assert_eq!(body["error"]["code"], "upstream_broken");
     // A request is settled when its row is there, not when its answer is read.
     world.rows(2).await;
-    let budgets: serde_json::Value = world
-        .gateway
-        .admin("/budgets")
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let budgets = world.budgets().await;
     assert_eq!(
         (
             budgets[0]["spent"].as_str(),
@@ -83,15 +77,7 @@ async fn a_provider_that_is_down_is_a_502_and_costs_nothing() {
         (Some("0.00"), Some("0.00"))
     );
     world.provider.answers(usual);
-    assert_eq!(
-        world
-            .message("hi")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    assert_eq!(world.status("hi").await, 200);
 }
 
 #[tokio::test]
@@ -126,15 +112,7 @@ async fn a_stale_pooled_connection_is_not_the_clients_trouble() {
         script
     });
     for _ in 0..5 {
-        assert_eq!(
-            world
-                .message("hi")
-                .send()
-                .await
-                .expect("an answer")
-                .status(),
-            200
-        );
+        assert_eq!(world.status("hi").await, 200);
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     let rows = world.rows(5).await;
@@ -145,15 +123,7 @@ async fn a_stale_pooled_connection_is_not_the_clients_trouble() {
 async fn connections_to_the_provider_are_used_again() {
     let world = World::usual().await;
     for _ in 0..10 {
-        assert_eq!(
-            world
-                .message("hi")
-                .send()
-                .await
-                .expect("an answer")
-                .status(),
-            200
-        );
+        assert_eq!(world.status("hi").await, 200);
     }
     assert!(
         world.provider.connections() <= 2,
