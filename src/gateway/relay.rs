@@ -49,11 +49,11 @@ impl Relay {
     fn new(passage: &mut Passage, head: &ResponseHeader) -> Self {
         let served = head.status.is_success();
         let metered = served && passage.hold.is_some();
-        let input = match head
-            .headers
-            .get(CONTENT_TYPE)
-            .map(http::HeaderValue::as_bytes)
-        {
+        let coding = Coding::of(head);
+        let unreadable = matches!(coding, Some(Coding::Unknown));
+        let kind = head.headers.get(CONTENT_TYPE);
+        let input = match kind.map(http::HeaderValue::as_bytes) {
+            _ if unreadable => MeterInput::Unreadable,
             Some(kind) if kind.starts_with(b"text/event-stream") => MeterInput::Sse,
             _ => MeterInput::Json,
         };
@@ -61,17 +61,15 @@ impl Relay {
         let restores = served && !passage.restorations.is_empty();
         let listing = passage.listing.take().filter(|_| served);
         let read = metered || strips || restores || listing.is_some() || passage.ticket.is_some();
-        let coding = Coding::of(head).filter(|_| read);
         let known = std::mem::take(&mut passage.restorations);
-        let unreadable = matches!(coding, Some(Coding::Unknown));
-        let (strips, restores, unrestored) = if unreadable {
-            (false, false, known.categories())
+        let (restores, unrestored) = if unreadable && read {
+            (false, known.categories())
         } else {
-            (strips, restores, BTreeMap::new())
+            (restores, BTreeMap::new())
         };
         let watch = passage
             .cut_at
-            .filter(|_| served && !unreadable && input == MeterInput::Sse)
+            .filter(|_| served && input == MeterInput::Sse)
             .map(|reserved| Watch::new(passage, reserved));
         Self {
             status: head.status.as_u16(),
@@ -86,7 +84,7 @@ impl Relay {
             listing,
             unrestored,
             unpacker: match coding {
-                Some(Coding::Known(unpacker)) => Some(*unpacker),
+                Some(Coding::Known(unpacker)) if read => Some(*unpacker),
                 _ => None,
             },
             meter: metered.then(|| Meter::new(passage.endpoint, input, passage.terms.demand)),

@@ -29,6 +29,8 @@ const HELD: usize = 16 * 1024;
 pub enum MeterInput {
     Json,
     Sse,
+    /// In a content encoding that nobody here reads: what it says, and how much, stays hidden.
+    Unreadable,
 }
 
 /// Reads an answer as it passes; holds a bounded part of it at most.
@@ -45,6 +47,7 @@ pub struct Meter {
 enum Form {
     Json,
     Sse(Splitter),
+    Unreadable,
 }
 
 /// What has been read, and how far.
@@ -105,6 +108,7 @@ impl Meter {
             form: match input {
                 MeterInput::Json => Form::Json,
                 MeterInput::Sse => Form::Sse(Splitter::new(HELD)),
+                MeterInput::Unreadable => Form::Unreadable,
             },
             seen: Seen::default(),
             bytes: 0,
@@ -117,6 +121,7 @@ impl Meter {
         match &mut self.form {
             Form::Json => self.seen.read(bytes),
             Form::Sse(splitter) => splitter.push(bytes, |piece| self.seen.piece(piece)),
+            Form::Unreadable => {}
         }
     }
 
@@ -142,7 +147,7 @@ impl Meter {
     pub fn finish(self) -> Metered {
         let complete = self.is_complete();
         let streamed = match self.form {
-            Form::Json => self.bytes,
+            Form::Json | Form::Unreadable => self.bytes,
             Form::Sse(_) => self.seen.reading.text,
         };
         let reading = &self.seen.reading;
@@ -165,6 +170,7 @@ impl Meter {
     fn is_complete(&self) -> bool {
         let seen = &self.seen;
         match (&self.form, self.endpoint) {
+            (Form::Unreadable, _) => false,
             (Form::Json, _) => seen.reading.has_counts() && seen.reading.has_usage(),
             (Form::Sse(_), Endpoint::Messages | Endpoint::Responses) => seen.settled,
             (Form::Sse(_), _) => {
@@ -257,6 +263,7 @@ impl Meter {
         let reading = &self.seen.reading;
         let tools = self.demand.server_calls != Some(0);
         let reasons = match (self.endpoint, &self.form) {
+            (_, Form::Unreadable) => true,
             (Endpoint::Embeddings, _) => false,
             (Endpoint::Messages | Endpoint::Responses, Form::Sse(_)) => reading.progress.unsealed,
             (Endpoint::Messages, Form::Json) => self.bytes == 0 || !self.seen.walker.is_done(),
@@ -276,7 +283,7 @@ impl Meter {
 
 fn streamed_nothing(form: &Form, reading: &Reading) -> bool {
     match form {
-        Form::Json => true,
+        Form::Json | Form::Unreadable => true,
         Form::Sse(_) => !reading.progress.started && reading.text == 0,
     }
 }
