@@ -9,6 +9,9 @@ use crate::config::{Settings, Source};
 /// Hexadecimal digits of a digest that are kept: enough to tell two versions of a file apart.
 const DIGITS: usize = 12;
 
+/// In place of a digest.
+const UNREADABLE: &str = "unreadable";
+
 /// One digest for each kind of file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
@@ -33,20 +36,26 @@ fn mark(texts: impl IntoIterator<Item = (String, String)>) -> String {
 
 fn of_file(path: &Path) -> String {
     Source::read(path).map_or_else(
-        |_| "unreadable".to_owned(),
+        |_| UNREADABLE.to_owned(),
         |source| mark([(String::new(), source.text)]),
     )
+}
+
+fn of_rules(settings: &Settings) -> String {
+    let Ok(sources) = settings.rule_sources() else {
+        return UNREADABLE.to_owned();
+    };
+    let rules = sources.into_iter().map(|source| (source.name, source.text));
+    let families = format!("{:?}", settings.scan.families);
+    mark(rules.chain([("families".to_owned(), families)]))
 }
 
 impl Marks {
     /// The marks of the files as they are now.
     pub fn of(configuration: &Path, settings: &Settings) -> Self {
-        let rules = settings.rule_sources().unwrap_or_default();
-        let rules = rules.into_iter().map(|source| (source.name, source.text));
-        let families = format!("{:?}", settings.scan.families);
         Self {
             configuration: of_file(configuration),
-            rules: mark(rules.chain([("families".to_owned(), families)])),
+            rules: of_rules(settings),
             prices: of_file(&settings.prices.file),
         }
     }

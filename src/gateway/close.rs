@@ -36,6 +36,9 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
         .saturating_add(ctx.row.usage.total_output());
     ctx.passes.drain(..).for_each(|pass| pass.settle(tokens));
     count(&ctx.row, ctx.row.provenance, metrics);
+    if ctx.undecodable || matches!(ctx.refusal, Some(Refusal::Undecodable(_))) {
+        metrics.undecodable.inc();
+    }
     let row = std::mem::replace(&mut ctx.row, Row::new(uuid::Uuid::nil(), Moment::default()));
     record(row, log, metrics).await;
 }

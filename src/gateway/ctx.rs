@@ -39,6 +39,8 @@ pub struct Ctx {
     pub passage: Option<Passage>,
     /// The last bytes of a stream that is ended here: what Pingora has not written yet, and the events that end it.
     pub farewell: Option<Bytes>,
+    /// Whether a part of the body could not be decoded for inspection.
+    pub undecodable: bool,
     /// Its places among the requests at once, and its tokens of the minute, as estimated until they are settled.
     pub passes: Vec<Pass>,
     pub(super) _in_flight: InFlight,
@@ -129,6 +131,7 @@ impl Ctx {
             refusal: None,
             passage: None,
             farewell: None,
+            undecodable: false,
             passes: Vec::new(),
             _in_flight: InFlight::new(metrics),
         }

@@ -72,6 +72,7 @@ pub(super) async fn reach(
     let undecodable = reports
         .iter()
         .find_map(|(report, _)| report.undecodable.as_ref());
+    ctx.undecodable = undecodable.is_some();
     match (refusal, undecodable) {
         (Some(refusal), _) => Err(refusal),
         (None, Some(why)) if ctx.snapshot.settings.scan.on_undecodable == OnUndecodable::Block => {
