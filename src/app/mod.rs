@@ -36,6 +36,7 @@ use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError}
 use crate::domain::Moment;
 use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
+use crate::gateway::hold::Lines;
 use crate::ledger_store::FleetError;
 use crate::live::{Live, Snapshot};
 use crate::metrics::Metrics;
@@ -354,6 +355,7 @@ fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
         log: shared.log.clone(),
         metrics: Arc::clone(&shared.metrics),
         room: BodyRoom::new(settings.limits.buffered),
+        lines: Lines::default(),
         key_pepper: shared.key.virtual_keys(),
         session_pepper: shared.key.derive("sessions"),
     }

@@ -313,9 +313,12 @@ impl Period {
             return Cause::Cap;
         };
         let world = leased.fleet.world(now);
+        let lease = leased.lease();
         // A lease that is just being asked for is not the store's absence.
-        let away = world.away || leased.lease().is_foreign();
-        let fits = amount <= self.position().left;
+        let away = world.away || lease.is_foreign();
+        let elsewhere = !away && lease.may_come_back(amount, &world);
+        drop(lease);
+        let fits = elsewhere || amount <= self.position().left;
         match (fits, away) {
             (false, _) => Cause::Cap,
             (true, true) => Cause::StoreAway,

@@ -20,7 +20,8 @@ pub struct Amendment {
 pub enum Cause {
     /// The request does not fit under the cap.
     Cap,
-    /// The cap may have room, but this node's lease has none yet: more is being fetched. Worth another try in a second.
+    /// The cap may have room, but this node's lease has none yet: more is being fetched, or may be returned by other nodes.
+    /// Worth another try in a second.
     Lease,
     /// The cap may have room, but this node's lease has none, and the store does not answer.
     StoreAway,

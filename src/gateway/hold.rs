@@ -1,9 +1,12 @@
 //! Holds a request's worst case on every budget of its caller.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Gateway;
 use super::admit::{Destination, Standing};
@@ -11,15 +14,39 @@ use super::clamp::Clamp;
 use super::ctx::{Ctx, Passage};
 use super::prepare::Chosen;
 use super::refusal::{Hidden, Refusal};
-use crate::budget::{CapReached, Cause, Reservation};
+use crate::budget::{BudgetId, CapReached, Cause, Reservation};
 use crate::config::Opaque;
 use crate::domain::{Demand, Moment, Usd};
 use crate::live::Snapshot;
 use crate::provider::Ask;
 
 /// The longest that a request waits for a lease that is being fetched.
-const LEASE_TIME: Duration = Duration::from_millis(500);
+const LEASE_TIME: Duration = Duration::from_secs(2);
+/// How often the first of those who wait looks for it.
 const LEASE_STEP: Duration = Duration::from_millis(2);
+/// Lines of waiting requests. Budgets that share one wait for each other's leases too, so there are far more than budgets
+/// that are short at one moment.
+const LINES: usize = 256;
+
+/// Where requests wait for their node's next lease, in the order of their coming. Only the first of a line looks for it:
+/// thousands that wait for the same money cost nothing while it is away, and each is let in as soon as there is enough for it.
+pub struct Lines([Mutex<()>; LINES]);
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+impl Lines {
+    fn of(&self, budget: &BudgetId) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        budget.hash(&mut hasher);
+        let lines = self.0.len() as u64;
+        // Below the number of lines.
+        &self.0[usize::try_from(hasher.finish() % lines).unwrap_or(0)]
+    }
+}
 
 /// A cap that is spent already refuses before the body is read: not even the least amount fits.
 pub(super) async fn check_spent(
@@ -44,11 +71,37 @@ async fn hold(
     amount: Usd,
     at: Moment,
 ) -> Result<Reservation, CapReached> {
+    let reserve = || gateway.ledger.reserve(&standing.accounts, amount, at);
+    let mut answer = reserve();
     let until = Instant::now() + LEASE_TIME;
+    while let Err(reached) = &answer
+        && reached.cause == Cause::Lease
+    {
+        let Ok(_first) = timeout_at(until, gateway.lines.of(&reached.budget).lock()).await else {
+            break;
+        };
+        answer = wait_for_lease(&reached.budget.clone(), until, reserve).await;
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    answer
+}
+
+/// The first of a budget's line: tries until its lease came, another budget is in the way, or the time is up.
+async fn wait_for_lease(
+    budget: &BudgetId,
+    until: Instant,
+    reserve: impl Fn() -> Result<Reservation, CapReached>,
+) -> Result<Reservation, CapReached> {
     loop {
-        match gateway.ledger.reserve(&standing.accounts, amount, at) {
-            Err(reached) if reached.cause == Cause::Lease && Instant::now() < until => {
-                tokio::time::sleep(LEASE_STEP).await;
+        match reserve() {
+            Err(reached)
+                if reached.cause == Cause::Lease
+                    && reached.budget == *budget
+                    && Instant::now() < until =>
+            {
+                sleep(LEASE_STEP).await;
             }
             decided => return decided,
         }

@@ -12,7 +12,7 @@ pub mod close;
 pub mod ctx;
 mod cut;
 pub mod health;
-mod hold;
+pub mod hold;
 pub mod inspect;
 mod listing;
 mod prepare;
@@ -58,6 +58,8 @@ pub struct Gateway {
     pub log: Log,
     pub metrics: Arc<Metrics>,
     pub room: body::BodyRoom,
+    /// Where requests wait for a lease.
+    pub lines: hold::Lines,
     /// The key under which virtual keys are hashed.
     pub key_pepper: Secret<[u8; 32]>,
     /// The key under which names of sessions are digested.

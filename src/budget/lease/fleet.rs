@@ -24,6 +24,8 @@ pub struct FleetOptions {
     pub away_after: Duration,
     /// How soon to ask again where the fleet has nothing left.
     pub exhausted_pause: Duration,
+    /// A cap is not called reached for so long while other nodes hold a rest of it that they may not need.
+    pub return_time: Duration,
     /// Nodes assumed until the store has been heard.
     pub nodes: u32,
 }
@@ -39,6 +41,7 @@ impl FleetOptions {
             idle_after: Duration::from_secs(30),
             away_after: Duration::from_secs(5),
             exhausted_pause: Duration::from_millis(250),
+            return_time: Duration::from_secs(3),
             nodes: 8,
         }
     }

@@ -91,6 +91,8 @@ pub(super) struct Lease {
     last: Option<Status>,
     fleet: Option<FleetPosition>,
     fleet_short: bool,
+    /// Since when the store has had nothing to lend.
+    exhausted_at: Option<Moment>,
     /// The state of the store that this lease has reported to (see [`World::era`]).
     era: u64,
     pace: Pace,
@@ -116,6 +118,7 @@ impl Lease {
             last: None,
             fleet: None,
             fleet_short: false,
+            exhausted_at: None,
             era: 0,
             pace: Pace::default(),
         }
@@ -262,6 +265,18 @@ impl Lease {
         self.fleet
     }
 
+    /// Whether others hold this much of the cap unspent, and had no time yet to return what they do not need: they learn
+    /// within a second that it is missed.
+    pub fn may_come_back(&self, amount: Usd, world: &World) -> bool {
+        let Some(fleet) = self.fleet else {
+            return false;
+        };
+        let unspent = fleet.used.left_after(fleet.spent);
+        let own = self.leased().left_after(fleet.reported);
+        let recent = |at| world.now.since(at) < world.options.return_time;
+        unspent.left_after(own) >= amount && self.exhausted_at.is_none_or(recent)
+    }
+
     /// What this node was lent and has not returned.
     pub fn leased(&self) -> Usd {
         self.granted.minus(self.returned).usd()
@@ -279,6 +294,11 @@ impl Lease {
     fn take_in(&mut self, pool: &Pool, ask: &Ask, answer: &Answer, world: &World) {
         // Before what was overdrawn is booked as granted.
         self.end_grace(pool);
+        if answer.granted > self.granted {
+            self.exhausted_at = None;
+        } else if answer.status == Status::Exhausted {
+            self.exhausted_at.get_or_insert(world.now);
+        }
         self.granted = self.granted.max(answer.granted);
         self.returned = self.returned.max(answer.returned);
         self.phase = Phase::Live;
@@ -388,6 +408,7 @@ impl Lease {
             || self.era != world.era
             || purpose == Purpose::Close
             || (want > Micros::ZERO && since >= pause)
+            || (returns && self.fleet_short)
             || (news && since >= options.report_every)
             || (shows && since >= options.keep_alive)
     }

@@ -54,14 +54,16 @@ impl Pace {
         world.now.since(self.busy_at) >= world.options.idle_after
     }
 
-    /// What should lie ready: some seconds of spending, and room for what was held at once. Less while the fleet is short.
+    /// What should lie ready: some seconds of spending, and room for what was held at once. While the fleet is short, what is
+    /// spent until the store was asked again.
     pub fn target(&self, short: bool) -> u64 {
-        let seconds = if short { 1 } else { 4 };
-        let requests = if short { 1 } else { 4 };
+        if short {
+            return (self.burn / 4).max(self.biggest);
+        }
         self.burn
-            .saturating_mul(seconds)
-            .max(if short { self.peak / 2 } else { self.peak })
-            .max(self.biggest.saturating_mul(requests))
+            .saturating_mul(4)
+            .max(self.peak)
+            .max(self.biggest.saturating_mul(4))
     }
 
     /// The smallest grant that lets the largest waiting request through.

@@ -108,6 +108,35 @@ fn only_what_is_lent_can_be_spent() {
 }
 
 #[test]
+fn what_others_hold_is_waited_for_but_not_for_long() {
+    let mut node = Node::new();
+    // Others were lent eight dollars of the ten, and have spent five of them.
+    let others = |status, granted| Answer {
+        status,
+        used: micros("10.00"),
+        spent: micros("5.00"),
+        ..lent(granted)
+    };
+    let ask = node.ask().unwrap();
+    node.answer(&ask, others(Status::Ok, "2.00"));
+    assert_eq!(node.spend("3.00"), Err(Cause::Lease));
+    assert_eq!(node.spend("3.01"), Err(Cause::Cap), "they hold no more");
+    for (second, cause) in [Cause::Lease, Cause::Lease, Cause::Lease, Cause::Cap]
+        .into_iter()
+        .enumerate()
+    {
+        let ask = node.ask().unwrap();
+        node.answer(&ask, others(Status::Exhausted, "2.00"));
+        assert_eq!(node.spend("2.50"), Err(cause), "after {second} s");
+        node.pass(1);
+    }
+    // One of them returned something: others may.
+    let ask = node.ask().unwrap();
+    node.answer(&ask, others(Status::Ok, "2.20"));
+    assert_eq!(node.spend("2.50"), Err(Cause::Lease));
+}
+
+#[test]
 fn answers_that_are_late_doubled_or_out_of_order_lend_nothing_twice() {
     let mut node = Node::new();
     let first = node.lent("1.00");
@@ -230,7 +259,7 @@ fn allow_admits_everything_while_the_store_is_away_and_nothing_free_afterwards()
     node.answer(
         &ask,
         Answer {
-            used: micros("30.00"),
+            spent: micros("30.00"),
             ..lent("30.00")
         },
     );
