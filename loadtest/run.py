@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import socket
 import statistics
@@ -30,6 +31,8 @@ ROOT = os.path.dirname(HERE)
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 EVENTS = 64
+# What loadtest/setup builds.
+TOOLS = os.path.join(ROOT, "target", "loadtest-tools", "bin")
 KB = 1024
 
 
@@ -41,6 +44,8 @@ def main():
         bench = Bench(args, work, target, stack)
         bench.start()
         report = {"machine": machine(), "seconds": args.seconds, "rounds": args.rounds, "windows": bench.measure()}
+        report["open"] = bench.open_loops()
+        report["syscalls"] = bench.syscalls()
         report["streams"] = bench.streams()
         report["refusals"] = bench.refusals()
         report["memory"] = bench.memory()
@@ -56,6 +61,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="windows of each kind, interleaved")
     parser.add_argument("--connections", type=ints, default=[1, 16, 64, 512])
     parser.add_argument("--sizes", type=ints, default=[2 * KB, 32 * KB, 300 * KB, 2048 * KB], help="bytes of a body")
+    parser.add_argument("--open-rate", type=int, default=1000, help="requests a second of the open loop")
     parser.add_argument("--only", default="", help="names of proxies, comma-separated")
     parser.add_argument("--kinds", default="json,sse,next,redact", help="kinds of traffic")
     parser.add_argument("--out", default=os.path.join(ROOT, "target", "loadtest"))
@@ -230,7 +236,7 @@ class Bench:
         requests = max(result.get("requests", 0), 1)
         return {
             "proxy": proxy.name, "kind": kind, "size": size, "connections": connections,
-            "void": result["errors"] != 0,
+            "void": result["errors"] != 0, "requests": requests,
             "rate": result.get("requests", 0) / max(result.get("seconds", 0), 0.001),
             "p50": result.get("p50"), "p99": result.get("p99"), "p999": result.get("p999"),
             "cpu_us": (after - seconds) / requests * 1e6,
@@ -238,6 +244,49 @@ class Bench:
         }
 
     # What is no window of wrk
+
+    def open_loops(self):
+        """Requests that come at a constant rate whether the former ones are answered or not: what a queue does to the slow
+        ones shows (latency counts from when a request was due)."""
+        if not shutil.which("oha", path=TOOLS):
+            return {}
+        body = self.path("body.json", json.dumps({"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [
+            {"role": "user", "content": sources()[: 2 * KB]}]}))
+        return {proxy.name: self.open_loop(proxy, body) for proxy in self.proxies}
+
+    def open_loop(self, proxy, body):
+        key = getattr(proxy, "keys", {}).get("load", "no-key")
+        command = [os.path.join(TOOLS, "oha"), "--no-tui", "--output-format", "json", "-q", str(self.args.open_rate),
+                   "--latency-correction", "-c", "64", "-z", f"{self.args.seconds}s", "-m", "POST", "-D", body,
+                   "-H", f"x-api-key: {key}", "-H", "content-type: application/json",
+                   f"http://127.0.0.1:{proxy.port}/v1/messages"]
+        out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=self.args.seconds + 60).stdout
+        told = json.loads(out)
+        codes = told["statusCodeDistribution"]
+        quantiles = {name: told["latencyPercentiles"][name] * 1e6 for name in ["p50", "p99", "p99.9"]}
+        return {"rate": self.args.open_rate, "sent": sum(codes.values()), "void": set(codes) != {"200"}, **quantiles}
+
+    def syscalls(self):
+        """System calls of one request, by size of its body, counted by perf; absent where it may not count."""
+        found = {}
+        for proxy in self.proxies:
+            if proxy.pids() and shutil.which("perf"):
+                found[proxy.name] = {size: self.syscalls_of(proxy, size) for size in [2 * KB, 300 * KB]}
+        return found
+
+    def syscalls_of(self, proxy, size):
+        out = self.path("perf.csv", "")
+        pids = ",".join(map(str, proxy.pids()))
+        perf = self.spawn(["perf", "stat", "-x,", "-o", out, "-e", "raw_syscalls:sys_enter", "-p", pids])
+        time.sleep(0.5)
+        window = self.window(proxy, "json", size, 16)
+        perf.send_signal(signal.SIGINT)
+        perf.wait(10)
+        with open(out, encoding="ascii") as file:
+            count = re.search(r"^(\d+),.*sys_enter", file.read(), re.MULTILINE)
+        if not count or window["void"]:
+            return None
+        return int(count.group(1)) / window["requests"]
 
     def streams(self):
         """Time to the first token, and how late each event is: one stream after another, each of 64 events a millisecond apart."""
@@ -502,6 +551,14 @@ def markdown(report):
         times = "" if row["ratio"] is None or row["proxy"] == "direct" else f"{row['ratio']:.2f}"
         out.append(f"| {row['kind']} | {row['size'] // KB} KiB | {row['connections']} | {row['proxy']} | {row['rate']:.0f} | "
                    f"{row['p50']:.0f} | {row['p99']:.0f} | {row['p999']:.0f} | {row['cpu_us']:.1f} | {times} | {row['faults']:.2f} |")
+    out += ["", "| open loop, 2 KiB | requests/s | p50 µs | p99 µs | p99.9 µs |", "|---|---|---|---|---|"]
+    for name, seen in report["open"].items():
+        times = "void" if seen["void"] else " | ".join(f"{seen[name]:.0f}" for name in ["p50", "p99", "p99.9"])
+        out.append(f"| {name} | {seen['rate']} | {times} |")
+    out += ["", "| system calls of a request | 2 KiB | 300 KiB |", "|---|---|---|"]
+    for name, seen in report["syscalls"].items():
+        counts = ["" if count is None else f"{count:.1f}" for count in seen.values()]
+        out.append(f"| {name} | {' | '.join(counts)} |")
     out += ["", "| streams, one at a time | first token p50 µs | p99 | event late p50 µs | p99 |", "|---|---|---|---|---|"]
     for name, seen in report["streams"].items():
         first, late = seen["first_us"], seen["late_us"]
