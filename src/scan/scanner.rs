@@ -8,7 +8,8 @@ use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
 use super::decode::encoding;
-use super::decode::pieces::{self, Digits, Marks, Piece};
+use super::decode::marks::Marks;
+use super::decode::pieces::{self, Digits, Piece};
 use super::engine::{BuildError, Engine, Hit, Memory, Wanted};
 use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
 use super::known::{Known, KnownValues};
@@ -285,9 +286,9 @@ impl Scanner {
             pieces::joined(text, &blocks.joins, pieces);
         }
         marks.read(text);
-        marks.pieces(text, pieces);
+        pieces::escaped(text, marks, pieces);
         self.digits.base64(text, marks, pieces);
-        marks.decoded_pieces(text, pieces);
+        pieces::encoded(text, marks, pieces);
     }
 
     /// Adds the other places of what was found in these categories.

@@ -102,6 +102,24 @@ fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
 
 /// The character whose entity the text starts with, and how many bytes that takes.
 pub fn entity(text: &[u8]) -> Option<(char, usize)> {
+    // Most ampersands are a programming language's.
+    if !matches!(
+        text.get(1..3)?,
+        b"am"
+            | b"ap"
+            | b"lt"
+            | b"gt"
+            | b"qu"
+            | b"nb"
+            | b"so"
+            | b"eq"
+            | b"pl"
+            | b"co"
+            | b"lo"
+            | [b'#', _]
+    ) {
+        return None;
+    }
     let body = text.get(1..text.len().min(12))?;
     let length = memchr(b';', body)?;
     Some((character(body.get(..length)?)?, length + 2))

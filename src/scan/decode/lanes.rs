@@ -5,9 +5,6 @@ use wide::u8x16;
 /// Bytes looked at together.
 pub const BLOCK: usize = 64;
 
-/// The first bit of each word of eight.
-const FIRSTS: u64 = 0x0101_0101_0101_0101;
-
 /// A block in the registers that compare its bytes.
 #[derive(Clone, Copy)]
 pub struct Lanes([u8x16; 4]);
@@ -33,17 +30,17 @@ impl Lanes {
 
     #[inline]
     fn mask(self, is: impl Fn(u8x16) -> u8x16) -> u64 {
-        let [a, b, c, d] = self.0.map(|lane| u64::from(is(lane).to_bitmask()));
-        a | b << 16 | c << 32 | d << 48
+        let [a, b, c, d] = self.0;
+        let bits = |lane: u8x16| u64::from(is(lane).to_bitmask());
+        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
     }
 
     /// Which bytes are one of these.
     #[inline]
     pub fn any<const N: usize>(self, bytes: [u8; N]) -> u64 {
-        let bytes = bytes.map(u8x16::splat);
         self.mask(|lane| {
-            let same = bytes.map(|byte| lane.simd_eq(byte));
-            same.into_iter().fold(u8x16::ZERO, |all, one| all | one)
+            let same = |all, byte: &u8| all | lane.simd_eq(u8x16::splat(*byte));
+            bytes.iter().fold(u8x16::ZERO, same)
         })
     }
 
@@ -54,28 +51,97 @@ impl Lanes {
         (a | b | c | d).to_bitmask() != 0
     }
 
-    /// The first bit of each word of eight bytes that could all be digits of base64, where the word before is such a word
-    /// too; `carry` hands that on from block to block.
+    /// Which bytes may be a token's or touch a line break inside one: all of [`super::fold::is_token`], and a few more, but
+    /// no blank, bracket, quote, comma or semicolon.
     #[inline]
-    pub fn base64_words(self, carry: &mut u64) -> u64 {
-        // Most words have a space, a quote or a bracket, which are lower than any digit.
-        let near = whole_words(self.mask(|lane| within(lane, b'+', b'z')));
-        let mut pairs = near & (near << 8 | *carry);
-        if pairs != 0 {
-            let exact = whole_words(self.mask(is_digit));
-            pairs &= exact & (exact << 8 | *carry);
-        }
-        let [.., last] = self.0;
-        *carry = u64::from(near >> 56 != 0 && is_digit(last).to_bitmask() >> 8 == 0xFF);
-        pairs
+    pub fn token(self) -> u64 {
+        self.mask(|lane| {
+            let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
+            let most = within(lane, b'+', b'~') & !(is(b',') | is(b';'));
+            most | within(lane, b'#', b'%') | is(b'!') | is(b'\r')
+        })
+    }
+
+    /// Which bytes are digits of base64, in either alphabet.
+    #[inline]
+    pub fn base64(self) -> u64 {
+        self.mask(base64)
     }
 }
 
-/// Words of eight bits that are all set, by their first bit.
-const fn whole_words(bits: u64) -> u64 {
-    let two = bits & bits >> 1;
-    let four = two & two >> 2;
-    four & four >> 4 & FIRSTS
+/// Calls `look` with the number of each bit that is set.
+#[inline]
+pub fn each(mut bits: u64, mut look: impl FnMut(usize)) {
+    while bits != 0 {
+        look(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
+/// Whether sixteen bytes may be the beginning of a text in UTF-8: no control characters, and no character that lacks its
+/// beginning or its end.
+#[inline]
+pub fn may_be_text(bytes: &[u8; 16]) -> bool {
+    let lane = u8x16::new(*bytes);
+    let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
+    let white = is(b'\n') | is(b'\r') | is(b'\t');
+    let control = (within(lane, 0, 0x1F) & !white | is(0x7F)).to_bitmask();
+    let first = within(lane, 0xC0, 0xFF).to_bitmask();
+    let goes_on = within(lane, 0x80, 0xBF).to_bitmask();
+    let alone = goes_on & !((first | goes_on) << 1);
+    let torn = !goes_on & first << 1 & 0xFFFF;
+    control | alone | torn == 0
+}
+
+/// Sixteen bytes next to a line break.
+#[derive(Clone, Copy)]
+pub struct Sixteen(u8x16);
+
+impl Sixteen {
+    #[inline]
+    pub fn of(bytes: &[u8; 16]) -> Self {
+        Self(u8x16::new(*bytes))
+    }
+
+    /// Which of them are [`super::fold::is_token`], one bit each.
+    #[inline]
+    pub fn token(self) -> u32 {
+        let Self(lane) = self;
+        let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
+        let letter = within(lane | u8x16::splat(0x20), b'a', b'z');
+        let digit = within(lane, b'-', b':');
+        let sign = is(b'_') | is(b'+') | is(b'=') | is(b'~') | is(b'@') | is(b'!');
+        (letter | digit | sign | within(lane, b'$', b'%')).to_bitmask()
+    }
+
+    /// Which are digits or `@`.
+    #[inline]
+    pub fn telling(self) -> u32 {
+        let Self(lane) = self;
+        (within(lane, b'0', b'9') | lane.simd_eq(u8x16::splat(b'@'))).to_bitmask()
+    }
+
+    /// Which are digits of base64, in either alphabet.
+    #[inline]
+    pub fn base64(self) -> u32 {
+        base64(self.0).to_bitmask()
+    }
+
+    /// How many, from the first on, are spaces and tabs.
+    #[inline]
+    pub fn blanks(self) -> usize {
+        let Self(lane) = self;
+        let blank = lane.simd_eq(u8x16::splat(b' ')) | lane.simd_eq(u8x16::splat(b'\t'));
+        blank.to_bitmask().trailing_ones() as usize
+    }
+}
+
+/// Digits of either alphabet of base64.
+#[inline]
+fn base64(lane: u8x16) -> u8x16 {
+    let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
+    let letter = within(lane | u8x16::splat(0x20), b'a', b'z');
+    letter | within(lane, b'/', b'9') | is(b'+') | is(b'-') | is(b'_')
 }
 
 #[inline]
@@ -84,17 +150,10 @@ fn within(lane: u8x16, first: u8, last: u8) -> u8x16 {
     above.min(u8x16::splat(last - first)).simd_eq(above)
 }
 
-/// Digits of either alphabet of base64.
-#[inline]
-fn is_digit(lane: u8x16) -> u8x16 {
-    let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
-    let letter = within(lane | u8x16::splat(0x20), b'a', b'z');
-    letter | within(lane, b'/', b'9') | is(b'+') | is(b'-') | is(b'_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::coding::base64_digit;
+    use super::super::fold::is_token;
     use super::*;
 
     /// Every byte after another at every place of a block.
@@ -119,27 +178,62 @@ mod tests {
     }
 
     #[test]
-    fn words_of_base64_are_those_whose_bytes_all_are_digits() {
+    fn kinds_of_bytes_are_known_in_every_lane() {
         for block in blocks() {
-            let whole = |at: usize| block[at..at + 8].iter().all(|b| base64_digit(*b).is_some());
-            let before = |at: usize| at == 0 || whole(at - 8);
-            let slow = (0..BLOCK).step_by(8).filter(|at| whole(*at) && before(*at));
-            let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
-            assert_eq!(Lanes::of(&block).base64_words(&mut 1), slow, "{block:?}");
+            let bits = |is: &dyn Fn(u8) -> bool| {
+                let places = (0..BLOCK).filter(|at| is(block[*at]));
+                places.fold(0u64, |bits, at| bits | 1 << at)
+            };
+            let lanes = Lanes::of(&block);
+            assert_eq!(lanes.base64(), bits(&|b| base64_digit(b).is_some()));
+            assert_eq!(bits(&is_token) & !lanes.token(), 0, "{block:?}");
+            assert_eq!(
+                lanes.token() & bits(&|b| b" \n\t\",;()<'&*".contains(&b) && b != b'<'),
+                0
+            );
         }
     }
 
     #[test]
-    fn the_first_word_of_a_block_needs_the_last_of_the_block_before() {
-        let digits = Lanes::of(&[b'a'; BLOCK]);
-        let mut carry = 0;
-        assert_eq!(digits.base64_words(&mut carry), FIRSTS & !1);
-        assert_eq!(digits.base64_words(&mut carry), FIRSTS);
-        assert_eq!(Lanes::of_rest(b"").base64_words(&mut carry), 0);
-        assert_eq!(digits.base64_words(&mut carry), FIRSTS & !1);
-        let mut comma = [b'a'; BLOCK];
-        comma[60] = b',';
-        assert_eq!(Lanes::of(&comma).base64_words(&mut carry) >> 56, 0);
-        assert_eq!(digits.base64_words(&mut carry), FIRSTS & !1);
+    fn a_text_in_utf_8_may_be_text_and_random_bytes_are_not() {
+        let sixteen = |text: &str| -> [u8; 16] { text.as_bytes()[..16].try_into().unwrap() };
+        for text in [
+            "# a file\r\n\tkey = 1",
+            "Schlüssel für die Tür",
+            "密钥是这样的一个东西",
+            "aé\u{1F600}ÿ and on it goes",
+        ] {
+            assert!(may_be_text(&sixteen(text)), "{text}");
+        }
+        for at in 0..16 {
+            for byte in [0, 8, 0x1F, 0x7F, 0x80, 0xBF] {
+                let mut bytes = [b'a'; 16];
+                bytes[at] = byte;
+                assert!(!may_be_text(&bytes), "{byte} at {at}");
+            }
+        }
+        assert!(!may_be_text(b"a\xC3 and so it goe"));
+    }
+
+    #[test]
+    fn tokens_are_known_among_sixteen() {
+        for byte in 0..=255u8 {
+            let sixteen = Sixteen::of(&[byte; 16]);
+            let all = |is: bool| if is { 0xFFFF } else { 0 };
+            assert_eq!(sixteen.token(), all(is_token(byte)), "{byte}");
+            assert_eq!(sixteen.base64(), all(base64_digit(byte).is_some()));
+            let telling = byte.is_ascii_digit() || byte == b'@';
+            assert_eq!(sixteen.telling(), all(telling));
+        }
+    }
+
+    #[test]
+    fn blanks_are_counted_to_the_first_other_byte() {
+        for count in 0..=16 {
+            let mut bytes = [b'x'; 16];
+            bytes[..count].fill(b' ');
+            bytes[..count / 2].fill(b'\t');
+            assert_eq!(Sixteen::of(&bytes).blanks(), count);
+        }
     }
 }

@@ -15,4 +15,5 @@ pub mod json;
 mod lanes;
 mod leaves;
 pub mod locate;
+pub mod marks;
 pub mod pieces;

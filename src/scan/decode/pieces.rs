@@ -1,13 +1,12 @@
-//! Which pieces of a text are coded once more. Most text is not, so this looks only at the few bytes that could tell:
-//! backslashes, line breaks, percent signs, ampersands, long runs without a space.
+//! Which pieces of a text are coded once more, by the marks that it bears.
 
 use std::ops::Range;
 
-use super::coding::{self, Coding, base64_digit};
-use super::escape;
+use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
-use super::lanes::{BLOCK, Lanes};
+use super::lanes::{self, Sixteen};
+use super::marks::{Marks, NEAR, Places};
 
 /// A piece of one text that the next text is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +29,6 @@ const LEAD: usize = 48;
 const TRAIL: usize = 16;
 /// A piece begins and ends at white space, unless none is as near as this.
 const FAR: usize = 256;
-/// Coded places as near to each other as this are in one piece anyway.
-const NEAR: u32 = 64;
 /// Shortest run of base64 digits worth undoing: 18 bytes. It has two whole words of eight bytes, wherever it begins.
 const BASE64: usize = 24;
 /// A run this long is undone even when it begins with what is not text.
@@ -96,169 +93,38 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == CUT
 }
 
-/// Places of one kind in a text: the first and the last of those that are near each other.
-#[derive(Default)]
-struct Places(Vec<(u32, u32)>);
-
-impl Places {
-    fn add(&mut self, at: usize) {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
-        match self.0.last_mut() {
-            Some((_, last)) if at.wrapping_sub(*last) <= NEAR => *last = at,
-            _ => self.0.push((at, at)),
+/// Pieces in backslash escapes, and pieces that a line break cuts.
+pub fn escaped(text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
+    gather(&marks.escapes, Coding::Escapes, text, pieces);
+    let mut fold: Option<Range<usize>> = None;
+    let breaks = marks.breaks.iter();
+    for around in breaks.filter_map(|at| fold::around(text, *at as usize)) {
+        match &mut fold {
+            Some(open) if around.start < open.end => open.end = around.end,
+            _ => {
+                pieces.extend(fold.take().map(|at| Piece::new(Coding::Folded, at)));
+                fold = Some(around);
+            }
         }
     }
-
-    /// Adds the pieces around them.
-    fn pieces(&self, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>) {
-        let mut cluster = Cluster::new(coding);
-        for &(first, last) in &self.0 {
-            cluster.add(text, first as usize, pieces);
-            cluster.last = last as usize;
-        }
-        cluster.close(text, pieces);
-    }
+    pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
 }
 
-/// The bytes of a text that may tell of codings.
-#[derive(Default)]
-pub struct Marks {
-    escapes: Places,
-    percents: Places,
-    entities: Places,
-    invisible: Places,
-    /// Line breaks after what may be half a secret.
-    breaks: Vec<u32>,
-    /// Whole words of eight bytes, at least two, that could all be digits of base64: where they start and end.
-    runs: Vec<(u32, u32)>,
+/// Pieces in percent signs and entities, and pieces with characters that do not show.
+pub fn encoded(text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
+    gather(&marks.entities, Coding::Entities, text, pieces);
+    gather(&marks.percents, Coding::Percent, text, pieces);
+    gather(&marks.invisible, Coding::Invisible, text, pieces);
 }
 
-impl Marks {
-    fn places(&mut self) -> [&mut Vec<(u32, u32)>; 5] {
-        [
-            &mut self.escapes.0,
-            &mut self.percents.0,
-            &mut self.entities.0,
-            &mut self.invisible.0,
-            &mut self.runs,
-        ]
+/// Adds the pieces around the places.
+fn gather(places: &Places, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>) {
+    let mut cluster = Cluster::new(coding);
+    for &(first, last) in &places.0 {
+        cluster.add(text, first as usize, pieces);
+        cluster.last = last as usize;
     }
-
-    fn clear(&mut self) {
-        self.places().into_iter().for_each(Vec::clear);
-        self.breaks.clear();
-    }
-
-    /// Gives memory above `kept` bytes back.
-    pub fn shrink(&mut self, kept: usize) {
-        self.clear();
-        let pairs = self.places().map(|places| places.capacity());
-        let numbers = pairs.iter().sum::<usize>() * 2 + self.breaks.capacity();
-        if numbers * size_of::<u32>() > kept {
-            *self = Self::default();
-        }
-    }
-
-    /// Finds the marks of a text, in place of those of another.
-    pub fn read(&mut self, text: &[u8]) {
-        self.clear();
-        let mut carry = 0;
-        let (blocks, rest) = text.as_chunks();
-        for (index, block) in blocks.iter().enumerate() {
-            self.block(text, index * BLOCK, Lanes::of(block), &mut carry);
-        }
-        if !rest.is_empty() {
-            let (at, lanes) = (text.len() - rest.len(), Lanes::of_rest(rest));
-            self.block(text, at, lanes, &mut carry);
-        }
-    }
-
-    /// Finds the marks of the block at `at`.
-    #[inline]
-    fn block(&mut self, text: &[u8], at: usize, lanes: Lanes, carry: &mut u64) {
-        self.lines(text, at, lanes.any([b'\n']));
-        each(lanes.any([b'\\', b'%', b'&']), |place| {
-            self.sign(text, at + place);
-        });
-        if lanes.has_high() {
-            each(lanes.any(fold::INVISIBLE), |place| {
-                let length = fold::invisible(text.get(at + place..).unwrap_or_default());
-                if length > 0 {
-                    self.invisible.add(at + place + length - 1);
-                }
-            });
-        }
-        each(lanes.base64_words(carry), |place| self.words(at + place));
-    }
-
-    /// Line breaks stand at these places of the block at `at`. Whether one is kept depends on four bytes that no processor
-    /// can guess, so that is no branch.
-    #[inline]
-    fn lines(&mut self, text: &[u8], at: usize, lines: u64) {
-        let mut kept = [0; BLOCK];
-        let mut count = 0;
-        each(lines, |place| {
-            if let Some(slot) = kept.get_mut(count) {
-                *slot = u32::try_from(at + place).unwrap_or(u32::MAX);
-            }
-            let line = text.get(..at + place).unwrap_or_default();
-            count += usize::from(fold::may_end(line));
-        });
-        self.breaks
-            .extend_from_slice(kept.get(..count).unwrap_or_default());
-    }
-
-    /// A backslash, a percent sign or an ampersand stands at `at`.
-    #[inline]
-    fn sign(&mut self, text: &[u8], at: usize) {
-        match text.split_at_checked(at) {
-            Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escapes.add(at),
-            Some((_, [b'%', b'2'..=b'7', digit, ..])) if digit.is_ascii_hexdigit() => {
-                self.percents.add(at);
-            }
-            Some((_, rest @ [b'&', ..])) if coding::entity(rest).is_some() => {
-                self.entities.add(at);
-            }
-            _ => {}
-        }
-    }
-
-    /// The eight bytes at `at` and the eight before them could all be digits of base64.
-    #[inline]
-    fn words(&mut self, at: usize) {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
-        match self.runs.last_mut() {
-            Some((_, last)) if *last == at => *last = at.saturating_add(8),
-            _ => self.runs.push((at.saturating_sub(8), at.saturating_add(8))),
-        }
-    }
-
-    /// Pieces in percent signs and entities, and pieces with characters that do not show.
-    pub fn decoded_pieces(&self, text: &[u8], pieces: &mut Vec<Piece>) {
-        self.entities.pieces(Coding::Entities, text, pieces);
-        self.percents.pieces(Coding::Percent, text, pieces);
-        self.invisible.pieces(Coding::Invisible, text, pieces);
-    }
-
-    /// Pieces in backslash escapes, and pieces that a line break cuts.
-    pub fn pieces(&self, text: &[u8], pieces: &mut Vec<Piece>) {
-        self.escapes.pieces(Coding::Escapes, text, pieces);
-        let mut fold: Option<Range<usize>> = None;
-        let folds = self
-            .breaks
-            .iter()
-            .filter_map(|at| fold::around(text, *at as usize));
-        for around in folds {
-            match &mut fold {
-                Some(open) if around.start < open.end => open.end = around.end,
-                _ => {
-                    pieces.extend(fold.take().map(|at| Piece::new(Coding::Folded, at)));
-                    fold = Some(around);
-                }
-            }
-        }
-        pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
-    }
+    cluster.close(text, pieces);
 }
 
 /// The end of one block and the start of the next, read as one; short blocks between others whole. `joins` are the ends
@@ -305,15 +171,6 @@ fn near<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
         .count()
 }
 
-/// Calls `look` with the number of each bit that is set.
-#[inline]
-fn each(mut bits: u64, mut look: impl FnMut(usize)) {
-    while bits != 0 {
-        look(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
-}
-
 /// For each byte its value as a digit of base64, or [`NO_DIGIT`].
 pub struct Digits([u8; 256]);
 
@@ -345,41 +202,53 @@ impl Digits {
             let (Some((before, _)), Some(rest)) = (words, rest) else {
                 continue;
             };
-            let digits = |byte: &&u8| self.has(**byte);
-            let before = before.iter().rev().take(7).take_while(digits).count();
-            let after = rest.iter().take(7).take_while(digits).count();
+            let before = self.ending(before);
+            let after = self.starting(rest);
             let (start, end) = (first as usize - before, last as usize + after);
             let run = text.get(start..).unwrap_or_default();
-            if end - start >= BASE64 && (self.is_text(run) || self.has_text(run)) {
+            if end - start >= BASE64
+                && has_capital(run)
+                && (self.is_text(run) || self.has_text(run))
+            {
                 pieces.push(Piece::new(Coding::Base64, start..end));
             }
         }
     }
 
+    /// How many digits, fewer than eight, the text ends with.
+    #[inline]
+    fn ending(&self, text: &[u8]) -> usize {
+        if let Some(last) = text.last_chunk() {
+            let digits = Sixteen::of(last).base64() << 16;
+            return digits.leading_ones().min(7) as usize;
+        }
+        let digits = |byte: &&u8| self.has(**byte);
+        text.iter().rev().take(7).take_while(digits).count()
+    }
+
+    /// How many digits, fewer than eight, it starts with.
+    #[inline]
+    fn starting(&self, text: &[u8]) -> usize {
+        if let Some(first) = text.first_chunk() {
+            return Sixteen::of(first).base64().trailing_ones().min(7) as usize;
+        }
+        let digits = |byte: &&u8| self.has(**byte);
+        text.iter().take(7).take_while(digits).count()
+    }
+
     /// Whether the first bytes that a run of base64 stands for are text.
     fn is_text(&self, run: &[u8]) -> bool {
         let mut head = [0u8; BASE64 / 4 * 3];
-        let (mut filled, mut before) = (0, 0);
         for (four, three) in run.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
-            let bytes = self.three(four);
-            for byte in bytes {
-                let control = byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t');
-                // What is no text is mostly told by a character that lacks its beginning or its end.
-                let goes_on = byte & 0xC0 == 0x80;
-                let torn = if goes_on {
-                    before < 0x80
-                } else {
-                    before >= 0xC0
-                };
-                if control || byte == 0x7F || torn {
-                    return false;
-                }
-                before = byte;
-            }
-            three.copy_from_slice(&bytes);
-            filled += 3;
+            three.copy_from_slice(&self.three(four));
         }
-        match std::str::from_utf8(head.get(..filled).unwrap_or_default()) {
+        // Of the runs in source code and lock files hardly one passes this.
+        if !head.first_chunk().is_some_and(lanes::may_be_text) {
+            return false;
+        }
+        let control = |b: &u8| *b < b' ' && !matches!(b, b'\n' | b'\r' | b'\t') || *b == 0x7F;
+        match std::str::from_utf8(&head) {
+            _ if head.iter().any(control) => false,
             Ok(_) => true,
             // The head may cut the last character.
             Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
@@ -414,6 +283,13 @@ impl Digits {
         let [_, first, second, third] = bits.to_be_bytes();
         [first, second, third]
     }
+}
+
+/// Whether a capital letter is among the first digits of a run: names in lower case and hexadecimal numbers, most of what
+/// looks like base64 in source code, have none; of texts of 18 bytes not one in ten thousand is coded without.
+fn has_capital(run: &[u8]) -> bool {
+    let digits = run.iter().take(BASE64);
+    digits.filter(|byte| byte.is_ascii_uppercase()).count() > 0
 }
 
 #[cfg(test)]
@@ -464,7 +340,7 @@ mod tests {
         let found = pieces(&text, |text, out| {
             let mut marks = Marks::default();
             marks.read(text);
-            marks.pieces(text, out);
+            escaped(text, &marks, out);
         });
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with(r"one\ntwo\nthree"));
