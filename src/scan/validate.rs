@@ -58,6 +58,7 @@ const GENERAL: &[(&str, Check)] = &[
     ("opaque", entropy::is_opaque),
     ("stop_words", stop_words::is_no_example),
     ("no_sequence", stop_words::is_no_sequence),
+    ("not_typed", stop_words::is_not_typed),
     ("no_digest", stop_words::is_no_digest),
     ("password", stop_words::is_password),
     ("opaque_password", stop_words::is_opaque_password),

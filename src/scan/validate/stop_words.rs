@@ -44,6 +44,14 @@ const WORDS: &[&[u8]] = &[
     b"_____",
 ];
 
+/// False where the letters alone count up the alphabet, whatever stands between them: `a1B2c3D4e5F6…` is what a hand types
+/// for a sample, and what no generator makes.
+pub fn is_not_typed(secret: &[u8], _: &[u8]) -> bool {
+    let letters = secret.iter().filter(|byte| byte.is_ascii_alphabetic());
+    let letters: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
+    !has_sequence(&letters, 12)
+}
+
 /// False for a placeholder or a key printed in a vendor's documentation.
 pub fn is_no_example(secret: &[u8], _: &[u8]) -> bool {
     let small = secret.to_ascii_lowercase();
@@ -277,6 +285,14 @@ mod tests {
             assert!(!is_no_example(example.as_bytes(), b""), "{example}");
         }
         assert!(is_no_example(b"Zr8Qk2LmX0pT7bV1", b""));
+    }
+
+    #[test]
+    fn letters_typed_in_their_order_are_a_sample_whatever_stands_between() {
+        for typed in ["a1B2c3D4e5F6g7H8i9J0k1L2m3", "123abcDEF456ghiJKL789mnoPQR"] {
+            assert!(!is_not_typed(typed.as_bytes(), b""), "{typed}");
+        }
+        assert!(is_not_typed(b"a1B2c3D4q5F6g7H8k9J0k1L2x3", b""));
     }
 
     #[test]
