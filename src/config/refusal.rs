@@ -7,7 +7,7 @@ use crate::policy::{ClientStatuses, RefusalStatuses, SettableRefusal};
 
 pub(super) fn statuses(t: &mut Table<'_>) -> RefusalStatuses {
     let general = table(t);
-    let named = t.each("client", |t| {
+    let mut clients = t.each("client", |t| {
         let agent = t.required("user_agent", String::new(), |v| v.text().map(str::to_owned));
         let statuses = table(t);
         if statuses.is_empty() {
@@ -15,11 +15,8 @@ pub(super) fn statuses(t: &mut Table<'_>) -> RefusalStatuses {
         }
         ClientStatuses::new(&agent, statuses)
     });
-    let clients = if named.is_empty() {
-        RefusalStatuses::known_clients()
-    } else {
-        named
-    };
+    // The file's own come first: the first that fits and names the refusal decides.
+    clients.extend(RefusalStatuses::known_clients());
     RefusalStatuses::new(general, clients)
 }
 

@@ -77,8 +77,10 @@ pub async fn admit(
             r.upstream_path.to_owned(),
         )
     });
-    let standing = identify(gateway, session, ctx)?;
+    let standing = identify(gateway, session, ctx);
+    // Whoever asks: only after this answer does Codex speak HTTP, where it stops at a refusal of its key.
     refuse_websocket(session)?;
+    let standing = standing?;
     let (endpoint, dialect, prefix, path) = destination?;
     ctx.row.endpoint = endpoint.as_str();
     let upstream = find_upstream(ctx, dialect, prefix.as_deref())?;

@@ -88,6 +88,9 @@ impl Hidden {
     }
 }
 
+/// The most seconds that a client is asked to wait by itself: by then a limit per minute has let go of what was usual.
+const LONGEST_WAIT: u64 = 60;
+
 /// The vendors' words for a kind of error: status and code come from the refusal, these from its kind.
 const INVALID_REQUEST: (&str, &str) = ("invalid_request_error", "invalid_request_error");
 const AUTHENTICATION: (&str, &str) = ("authentication_error", "invalid_request_error");
@@ -161,7 +164,13 @@ impl Refusal {
     /// What the dialects' error bodies are made of, with the status that the configuration may have set for it.
     #[must_use]
     pub fn kind(&self, status: u16) -> RefusalKind {
-        let (_, code, (anthropic_type, openai_type)) = self.row();
+        let (_, code, types) = self.row();
+        // Clients that read of a rate limit ask again, whatever the status.
+        let (anthropic_type, openai_type) = if types == RATE_LIMIT && status != 429 {
+            INVALID_REQUEST
+        } else {
+            types
+        };
         RefusalKind {
             status,
             anthropic_type,
@@ -172,17 +181,31 @@ impl Refusal {
 
     /// The kind under which the operator may have set another status.
     #[must_use]
-    pub const fn settable(&self) -> Option<SettableRefusal> {
+    pub fn settable(&self) -> Option<SettableRefusal> {
         match self {
             Self::Budget { reached, .. } if matches!(reached.cause, Cause::Cap) => {
                 Some(SettableRefusal::Budget)
             }
-            Self::Secret { .. } => Some(SettableRefusal::Secret),
+            Self::Secret { .. } | Self::TooManyPlaceholders { .. } => Some(SettableRefusal::Secret),
             Self::Undecodable(_) => Some(SettableRefusal::Undecodable),
             Self::ModelNotAllowed { .. } => Some(SettableRefusal::Model),
+            Self::Unbounded | Self::Opaque(_) => Some(SettableRefusal::Cost),
             Self::Limited(Denied::Closed(_)) => Some(SettableRefusal::Hours),
+            Self::Limited(_) if self.is_long_wait() => Some(SettableRefusal::LongWait),
             Self::Limited(_) => Some(SettableRefusal::Rate),
+            Self::Key(KeyError::Unavailable) => None,
+            Self::Key(_) => Some(SettableRefusal::Key),
             _ => None,
+        }
+    }
+
+    /// Whether a limit lets the next request pass after so long that a client should not wait for it, but say so.
+    fn is_long_wait(&self) -> bool {
+        match self {
+            Self::Limited(Denied::Requests { wait, .. } | Denied::Tokens { wait, .. }) => {
+                wait.seconds() > LONGEST_WAIT
+            }
+            _ => false,
         }
     }
 
@@ -207,14 +230,15 @@ impl Refusal {
     /// Whether a client must be told not to try again: a policy's answer does not change by asking twice.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.status() < 500
-            && !matches!(
-                self,
-                Self::Limited(
-                    Denied::Requests { .. } | Denied::Tokens { .. } | Denied::Concurrent { .. }
-                ) | Self::UploadStalled
-                    | Self::UploadBroken
-            )
+        self.is_long_wait()
+            || self.status() < 500
+                && !matches!(
+                    self,
+                    Self::Limited(
+                        Denied::Requests { .. } | Denied::Tokens { .. } | Denied::Concurrent { .. }
+                    ) | Self::UploadStalled
+                        | Self::UploadBroken
+                )
     }
 
     /// Whether it is the provider's side that failed, after policy had admitted the request.
@@ -250,7 +274,7 @@ impl Refusal {
                 "the gateway holds as many request bodies as it may; try again shortly".to_owned()
             }
             Self::InvalidBody(why) => format!("the body cannot be read: {why}"),
-            Self::Limited(denied) => limit_message(denied),
+            Self::Limited(denied) => limit_message(denied, self.is_long_wait()),
             Self::ModelNotAllowed { model } => model_message(model.as_deref()),
             Self::Budget { reached, asked } => budget_message(reached, *asked),
             Self::Unbounded => {
@@ -294,7 +318,15 @@ impl Refusal {
     }
 }
 
-fn limit_message(denied: &Denied) -> String {
+fn limit_message(denied: &Denied, is_long: bool) -> String {
+    let when = |wait: &RetryAfter| match wait.seconds() {
+        seconds if is_long => format!(
+            "the next request passes after {} h {} min",
+            seconds / 3600,
+            seconds % 3600 / 60 + 1
+        ),
+        seconds => format!("try again in {seconds} s"),
+    };
     let whose = |of: &Subject| match of {
         Subject::Provider(name) => format!("the limit of the provider `{name}`"),
         own => format!("your {}'s limit", own.kind()),
@@ -309,16 +341,16 @@ fn limit_message(denied: &Denied) -> String {
         Denied::Closed(Closed { opens: None }) => "your team may not work at this hour".to_owned(),
         Denied::Requests { of, wait } => {
             format!(
-                "{} of requests per minute is reached; try again in {} s",
+                "{} of requests per minute is reached; {}",
                 whose(of),
-                wait.seconds()
+                when(wait)
             )
         }
         Denied::Tokens { of, wait } => {
             format!(
-                "{} of tokens per minute is reached; try again in {} s",
+                "{} of tokens per minute is reached; {}",
                 whose(of),
-                wait.seconds()
+                when(wait)
             )
         }
         Denied::Concurrent { of } => {

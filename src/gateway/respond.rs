@@ -23,10 +23,16 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// # Errors
 /// When the client is gone.
 pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> pingora::Result<()> {
-    let status = status_for(session, ctx, &refusal);
+    let agent = agent(session);
+    let status = status_for(agent, ctx, &refusal);
+    let form = Form {
+        status,
+        envelope: ctx.envelope,
+        hides_digits: digits::are_read_by(agent),
+    };
     ctx.row.status = status;
     ctx.row.code = refusal.code();
-    let (head, body) = written(&refusal, status, ctx.envelope, &ctx.request_id)?;
+    let (head, body) = written(&refusal, form, &ctx.request_id)?;
     if matches!(refusal, Refusal::UploadStalled | Refusal::UploadBroken) {
         session.set_keepalive(None);
     } else {
@@ -47,19 +53,24 @@ pub async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: Refusal) -> p
     Ok(())
 }
 
+/// What of a refusal depends on who asked.
+#[derive(Clone, Copy)]
+struct Form {
+    status: u16,
+    envelope: Envelope,
+    hides_digits: bool,
+}
+
 /// A refusal as it is sent: head and body.
 fn written(
     refusal: &Refusal,
-    status: u16,
-    envelope: Envelope,
+    form: Form,
     id: &HeaderValue,
 ) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
-    let body = refusal_body(
-        envelope,
-        refusal.kind(status),
-        &refusal.public_message(),
-        id.to_str().unwrap_or(""),
-    );
+    let Form {
+        status, envelope, ..
+    } = form;
+    let body = body_of(refusal, form, id.to_str().unwrap_or(""));
     let mut head = ResponseHeader::build(status, Some(8))?;
     head.insert_header(CONTENT_TYPE, envelope.content_type())?;
     head.insert_header(CONTENT_LENGTH, body.len())?;
@@ -76,13 +87,26 @@ fn written(
     Ok((head, body))
 }
 
+fn body_of(refusal: &Refusal, form: Form, id: &str) -> Vec<u8> {
+    let kind = refusal.kind(form.status);
+    let message = refusal.public_message();
+    if !form.hides_digits {
+        return refusal_body(form.envelope, kind, &message, id);
+    }
+    let body = refusal_body(form.envelope, kind, &digits::hidden(&message), id);
+    match std::str::from_utf8(&body) {
+        Ok(json) if form.envelope != Envelope::Neutral => digits::escaped(json).into_bytes(),
+        _ => body,
+    }
+}
+
+fn agent(session: &Session) -> Option<&str> {
+    let agent = session.req_header().headers.get(USER_AGENT)?;
+    agent.to_str().ok()
+}
+
 /// The status of a refusal: the operator may have set another for its kind, or for this client.
-fn status_for(session: &Session, ctx: &Ctx, refusal: &Refusal) -> u16 {
-    let agent = session
-        .req_header()
-        .headers
-        .get(USER_AGENT)
-        .and_then(|agent| agent.to_str().ok());
+fn status_for(agent: Option<&str>, ctx: &Ctx, refusal: &Refusal) -> u16 {
     let table = &ctx.snapshot.settings.refusal;
     refusal
         .settable()
@@ -130,6 +154,8 @@ pub async fn answer_kept(session: &mut Session, ctx: &mut Ctx, kept: &Kept) -> p
 pub fn mark(head: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
     head.insert_header(REQUEST_ID, ctx.request_id.clone())
 }
+
+mod digits;
 
 #[cfg(test)]
 mod tests;

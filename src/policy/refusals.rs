@@ -15,20 +15,29 @@ pub enum SettableRefusal {
     Undecodable,
     /// The team may not use this model.
     Model,
+    /// The cost cannot be bounded, or does not show.
+    Cost,
     /// Outside the team's hours.
     Hours,
     /// Too many requests, tokens, or requests at once.
     Rate,
+    /// The same, and the next one passes in more than a minute only.
+    LongWait,
+    /// No key, or one that is not known or not good any more.
+    Key,
 }
 
 impl SettableRefusal {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Budget,
         Self::Secret,
         Self::Undecodable,
         Self::Model,
+        Self::Cost,
         Self::Hours,
         Self::Rate,
+        Self::LongWait,
+        Self::Key,
     ];
 
     /// The key in `[refusal]`.
@@ -39,8 +48,11 @@ impl SettableRefusal {
             Self::Secret => "secret",
             Self::Undecodable => "undecodable",
             Self::Model => "model",
+            Self::Cost => "cost",
             Self::Hours => "hours",
             Self::Rate => "rate",
+            Self::LongWait => "long_wait",
+            Self::Key => "key",
         }
     }
 
@@ -49,9 +61,10 @@ impl SettableRefusal {
     pub const fn default_status(self) -> u16 {
         match self {
             Self::Budget => 402,
-            Self::Secret | Self::Undecodable => 400,
+            Self::Secret | Self::Undecodable | Self::Cost => 400,
             Self::Model | Self::Hours => 403,
-            Self::Rate => 429,
+            Self::Rate | Self::LongWait => 429,
+            Self::Key => 401,
         }
     }
 }
@@ -74,9 +87,28 @@ impl ClientStatuses {
     }
 }
 
-/// Clients that try again and again after 402 and 403, stop at 400, and show its text, as measured:
-/// Codex, and aider, which speaks through litellm or, to `OpenAI`'s API, through `OpenAI`'s own library.
-const RETRYING_CLIENTS: [&str; 3] = ["codex*", "litellm*", "OpenAI/Python*"];
+use SettableRefusal::{Budget, Cost, Hours, Key, LongWait, Model, Secret, Undecodable};
+
+/// What stops each known client after one attempt and reaches its user, where the usual status does not. Measured with
+/// the clients themselves (docs/CLIENTS.md); the reasons are in docs/adr/refusals-by-client.md.
+const KNOWN_CLIENTS: [(&str, &[SettableRefusal], u16); 7] = [
+    // Claude Code asks six times after 400, each time for less, and takes 403 for a failed login.
+    (
+        "claude-cli*",
+        &[Secret, Undecodable, Cost, Model, Hours],
+        451,
+    ),
+    // Codex asks six times after 401, 402 and 403, and waits in silence after 429.
+    ("codex*", &[Budget, Model, Hours, LongWait, Key], 400),
+    // aider, which speaks through litellm or, to `OpenAI`'s API, through `OpenAI`'s own library.
+    ("litellm*", &[Budget, Model, Hours, LongWait], 400),
+    ("OpenAI/Python*", &[Budget, Model, Hours, LongWait], 400),
+    // Those wait in silence after 429, or ask again and again: opencode, Cline, and Continue, whose library has another
+    // name of a few letters in each release.
+    ("opencode*", &[LongWait], 400),
+    ("ai-sdk/*", &[LongWait], 400),
+    ("*/JS *", &[LongWait], 400),
+];
 
 /// The status of every settable refusal, in general and by client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,18 +127,15 @@ impl Default for RefusalStatuses {
 }
 
 impl RefusalStatuses {
-    /// What holds where the configuration names no client: each known client stops after one attempt.
+    /// What holds for clients of which the configuration says nothing: each known client stops after one attempt.
     #[must_use]
     pub fn known_clients() -> Vec<ClientStatuses> {
-        let stopped = [
-            SettableRefusal::Budget,
-            SettableRefusal::Model,
-            SettableRefusal::Hours,
-        ];
-        let statuses: BTreeMap<_, _> = stopped.into_iter().map(|refusal| (refusal, 400)).collect();
-        RETRYING_CLIENTS
+        KNOWN_CLIENTS
             .iter()
-            .map(|agent| ClientStatuses::new(agent, statuses.clone()))
+            .map(|(agent, refusals, status)| {
+                let statuses = refusals.iter().map(|refusal| (*refusal, *status));
+                ClientStatuses::new(agent, statuses.collect())
+            })
             .collect()
     }
 
@@ -139,9 +168,9 @@ mod tests {
     #[test]
     fn the_client_decides_then_the_table_then_the_default() {
         let table = RefusalStatuses::new(
-            [(SettableRefusal::Budget, 403)].into(),
+            [(Budget, 403)].into(),
             vec![
-                ClientStatuses::new("Codex*", [(SettableRefusal::Budget, 400)].into()),
+                ClientStatuses::new("Codex*", [(Budget, 400)].into()),
                 ClientStatuses::new("*", [(SettableRefusal::Model, 404)].into()),
             ],
         );
@@ -167,6 +196,10 @@ mod tests {
         assert_eq!(
             default.status(SettableRefusal::Rate, Some("codex_exec/0.162")),
             429
+        );
+        assert_eq!(
+            default.status(SettableRefusal::LongWait, Some("ls/JS 5.23.2")),
+            400
         );
     }
 }

@@ -45,7 +45,7 @@ pub enum Endpoint {
     Responses,
     Embeddings,
     Completions,
-    /// `HEAD /` or `GET /`: a client looking whether anything is there.
+    /// `HEAD /` or `HEAD /api/hello`, or GET: a client looking whether anything is there.
     Probe,
 }
 
@@ -160,6 +160,9 @@ pub fn route<'a>(
     })
 }
 
+/// Where Claude Code looks whether anything is there.
+const HELLO: &str = "/api/hello";
+
 /// The endpoint of a method and path, with its dialect where only one vendor has it.
 fn endpoint(method: &str, path: &str) -> Option<(Endpoint, Option<Dialect>)> {
     let anthropic = Some(Dialect::Anthropic);
@@ -172,7 +175,7 @@ fn endpoint(method: &str, path: &str) -> Option<(Endpoint, Option<Dialect>)> {
         ("POST", "/v1/embeddings") => Some((Endpoint::Embeddings, openai)),
         ("POST", "/v1/completions") => Some((Endpoint::Completions, openai)),
         ("GET", "/v1/models") => Some((Endpoint::Models, None)),
-        ("HEAD" | "GET", "/") => Some((Endpoint::Probe, None)),
+        ("HEAD" | "GET", "/" | HELLO) => Some((Endpoint::Probe, None)),
         _ => None,
     }
 }
@@ -185,6 +188,7 @@ fn split_prefix(path_and_query: &str) -> (Option<&str>, &str) {
     let end = after.find(['/', '?']).unwrap_or(after.len());
     let (first, rest) = after.split_at(end);
     let is_provider = first != "v1"
+        && path_and_query != HELLO
         && rest.starts_with('/')
         && Name::is_valid(first)
         && first.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -276,7 +280,13 @@ mod tests {
 
     #[test]
     fn a_probe_is_answered() {
-        for (method, path) in [("HEAD", "/"), ("GET", "/"), ("HEAD", "/anthropic/")] {
+        for (method, path) in [
+            ("HEAD", "/"),
+            ("GET", "/"),
+            ("HEAD", "/anthropic/"),
+            ("HEAD", "/api/hello"),
+            ("HEAD", "/anthropic/api/hello"),
+        ] {
             assert_eq!(
                 route(method, path, NONE).map(|r| r.endpoint),
                 Ok(Endpoint::Probe)

@@ -19,6 +19,14 @@ fn wait() -> RetryAfter {
     limiter.check(&team, one, NOW).unwrap_err()
 }
 
+/// One for which nobody should wait.
+fn long_wait() -> RetryAfter {
+    let pace = RateLimiter::default().token_pace(&Subject::Team(Name::new("payments")));
+    let one = std::num::NonZeroU32::MIN;
+    pace.take_tokens(10, one, NOW).unwrap();
+    pace.take_tokens(10, one, NOW).unwrap_err()
+}
+
 fn budget(cause: Cause, asked: Option<Usd>) -> Refusal {
     Refusal::Budget {
         reached: CapReached {
@@ -73,6 +81,10 @@ fn by_policy() -> Vec<Refusal> {
         Refusal::Limited(Denied::Closed(Closed { opens })),
         Refusal::Limited(Denied::Requests { of: team(), wait }),
         Refusal::Limited(Denied::Tokens { of, wait }),
+        Refusal::Limited(Denied::Tokens {
+            of: team(),
+            wait: long_wait(),
+        }),
         Refusal::Limited(Denied::Concurrent { of: team() }),
         Refusal::ModelNotAllowed {
             model: Some("gpt-5.5".to_owned()),
@@ -120,7 +132,12 @@ fn every_refusal_in_every_form() {
     for refusal in all() {
         let _written = writeln!(text, "# {} ({})", refusal.code(), refusal.status());
         for envelope in Envelope::ALL {
-            let (head, body) = written(&refusal, refusal.status(), envelope, &id).unwrap();
+            let form = Form {
+                status: refusal.status(),
+                envelope,
+                hides_digits: false,
+            };
+            let (head, body) = written(&refusal, form, &id).unwrap();
             assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
             let headers: Vec<String> = [SHOULD_RETRY, RETRY_AFTER, UPGRADE]
                 .iter()
@@ -140,6 +157,51 @@ fn every_refusal_in_every_form() {
     insta::assert_snapshot!(text);
 }
 
+/// opencode asks again after these words, whatever the status.
+#[test]
+fn a_final_refusal_does_not_read_like_one_to_try_again() {
+    let id = HeaderValue::from_static("01890429-5000-7000-8502-503504524000");
+    let words = [
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        "524",
+        "rate limit",
+        "rate_limit",
+        "too many requests",
+        "unavailable",
+        "server error",
+        "server_error",
+        "internal error",
+        "try again in",
+        "try again later",
+        "resource exhausted",
+        "overloaded",
+    ];
+    for refusal in all().into_iter().filter(Refusal::is_final) {
+        for envelope in [Envelope::Anthropic, Envelope::OpenAi] {
+            let status = refusal.settable().map_or(400, |kind| {
+                RefusalStatuses::default().status(kind, Some("opencode/1.18"))
+            });
+            let form = Form {
+                status,
+                envelope,
+                hides_digits: true,
+            };
+            let (_, body) = written(&refusal, form, &id).unwrap();
+            let body = String::from_utf8(body).unwrap().to_lowercase();
+            for word in words {
+                assert!(!body.contains(word), "{word}: {body}");
+            }
+            let parsed: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let id_told = parsed["request_id"].as_str();
+            assert!(id_told.is_none_or(|told| told == id));
+        }
+    }
+}
+
 #[test]
 fn a_client_that_asks_again_and_again_gets_a_status_that_stops_it() {
     let table = RefusalStatuses::default();
@@ -147,6 +209,8 @@ fn a_client_that_asks_again_and_again_gets_a_status_that_stops_it() {
         "claude-cli/2.1.197 (external, sdk-cli)",
         "codex_exec/0.162.1",
         "opencode/1.0",
+        "ai-sdk/openai-compatible/3.0",
+        "ls/JS 5.23",
         "litellm/1.80",
         "OpenAI/Python 2.8.0",
         "Anthropic/JS 0.70",
