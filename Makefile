@@ -1,7 +1,7 @@
 # What people run. Each target installs what it lacks (./setup is silent when nothing is missing).
 CARGO ?= cargo
 
-.PHONY: demo test lint bench build setup chdb sdk loadtest soak
+.PHONY: demo test test-clients lint bench build setup chdb sdk loadtest soak
 
 setup:
 	@./setup
@@ -31,9 +31,16 @@ test: setup chdb sdk
 	fi; \
 	status=$$?; ./tests/facade/install --told; exit $$status
 
+# The published agents (Claude Code, Codex, opencode, aider, Continue, Cline) through the gateway, in a network of their own:
+# installs 2 GB from npm and PyPI, then takes ten minutes or so. UPDATE_CLIENTS=1 writes docs/CLIENTS.md anew.
+test-clients: setup
+	@./tests/agents/setup
+	@CARGO="$(CARGO)" ./tests/agents/run
+
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test agents -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed; skipped"; fi
 

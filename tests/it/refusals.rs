@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::{ToSpan, Zoned, tz::TimeZone};
 
-use crate::gateway::{Wish, World, planted};
+use crate::gateway::{Wish, World, message, planted};
 
 /// One refusal.
 pub struct Case {
@@ -23,6 +23,47 @@ pub struct Ground {
     pub cases: Vec<Case>,
 }
 
+/// Name, code, words and team of each case. The cap holds a number that opencode takes for a status.
+const CASES: [(&str, &str, &str, &str); 7] = [
+    (
+        "budget",
+        "budget_exceeded",
+        "the budget team/broke/month of $0.00005003",
+        "broke",
+    ),
+    (
+        "secret",
+        "secret_blocked",
+        "a secret was found and the request was not sent",
+        "strict",
+    ),
+    (
+        "model",
+        "model_not_allowed",
+        "your team may not use th",
+        "narrow",
+    ),
+    (
+        "hours",
+        "outside_hours",
+        "your team may not work at this hour",
+        "asleep",
+    ),
+    (
+        "wait",
+        "tokens_limited",
+        "limit of tokens per minute is reached; the next request passes after",
+        "hasty",
+    ),
+    ("key", "key_malformed", "this is not a Tollgate key", ""),
+    (
+        "revoked",
+        "key_revoked",
+        "this Tollgate key has been revoked",
+        "left",
+    ),
+];
+
 /// What a client made of one refusal.
 pub struct Outcome {
     pub status: u64,
@@ -37,55 +78,44 @@ impl Ground {
             ..Wish::default()
         })
         .await;
-        let case = |name, code, words, team: &str| Case {
+        let cases = CASES.map(|(name, code, words, team)| Case {
             name,
             code,
-            key: world.home.create_key(team),
-            prompt: "say hi".to_owned(),
+            key: match name {
+                "key" => "sk-of-somebody-else".to_owned(),
+                _ => world.home.create_key(team),
+            },
+            prompt: match name {
+                "secret" => format!("say {}", planted(55)),
+                _ => "say hi".to_owned(),
+            },
             words,
-        };
-        let mut cases = vec![
-            case(
-                "budget",
-                "budget_exceeded",
-                "the budget team/broke/month of $0.000001",
-                "broke",
-            ),
-            case(
-                "secret",
-                "secret_blocked",
-                "a secret was found and the request was not sent",
-                "strict",
-            ),
-            case(
-                "model",
-                "model_not_allowed",
-                "your team may not use th",
-                "narrow",
-            ),
-            case(
-                "hours",
-                "outside_hours",
-                "your team may not work at this hour",
-                "asleep",
-            ),
-            case(
-                "key",
-                "key_malformed",
-                "this is not a Tollgate key",
-                "strict",
-            ),
-        ];
-        for one in &mut cases {
-            match one.name {
-                "secret" => one.prompt = format!("say {}", planted(55)),
-                "key" => "sk-of-somebody-else".clone_into(&mut one.key),
-                _ => {}
-            }
-        }
+        });
+        revoke(&world, "left");
         // Keys are known within a second of their making.
         tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-        Self { world, cases }
+        let ground = Self {
+            world,
+            cases: cases.into(),
+        };
+        ground.spend_tokens().await;
+        ground
+    }
+
+    /// Serves the hasty team one request, the only one that reaches the provider: its tokens are gone for hours.
+    async fn spend_tokens(&self) {
+        let hasty = self.cases.iter().find(|case| case.name == "wait");
+        let served = self
+            .world
+            .client
+            .post(self.world.gateway.url("/v1/messages"))
+            .header("x-api-key", &hasty.expect("a case").key)
+            .json(&message("hi"))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(served.status(), 200);
+        served.bytes().await.expect("a body");
     }
 
     /// Code and status of every refused request so far, oldest first.
@@ -105,9 +135,20 @@ impl Ground {
 impl Case {
     /// Whether what a client printed tells its user why. Clients break lines and colour words.
     pub fn is_shown_in(&self, printed: &str) -> bool {
-        let plain = without_colours(printed);
+        let plain = without_colours(printed).replace('\u{2060}', "");
         let words: Vec<&str> = plain.split_whitespace().collect();
         words.join(" ").contains(self.words)
+    }
+}
+
+/// Revokes the keys of a team.
+fn revoke(world: &World, team: &str) {
+    let keys: serde_json::Value =
+        serde_json::from_str(&world.home.run(&["key", "list", "--json"])).expect("JSON");
+    let of_team = |key: &&serde_json::Value| key["team"] == team;
+    for key in keys.as_array().expect("a list").iter().filter(of_team) {
+        let id = key["id"].as_str().expect("an id");
+        world.home.run(&["key", "revoke", id]);
     }
 }
 
@@ -140,10 +181,18 @@ actions = {{ aws_access_key = "block" }}
 name = "broke"
   [[team.budget]]
   window = "month"
-  limit = "0.000001"
+  limit = "0.00005003"
 [[team]]
 name = "narrow"
 models = ["none-*"]
+[[team]]
+name = "hasty"
+tokens_per_minute = 1
+[[team]]
+name = "single"
+concurrent = 1
+[[team]]
+name = "left"
 [[team]]
 name = "asleep"
   [team.hours]
@@ -168,6 +217,11 @@ pub fn table(head: &[&str], clients: &[(String, Vec<String>)]) -> String {
 }
 
 impl Outcome {
+    /// Asked once, and the user knows why not.
+    pub fn is_as_it_should_be(&self) -> bool {
+        self.attempts == 1 && self.shown
+    }
+
     pub fn cell(&self) -> String {
         let attempts = match self.attempts {
             1 => "1 attempt".to_owned(),
