@@ -225,6 +225,15 @@ impl ProxyHttp for Gateway {
             None => 0,
             Some(refusal) if answered => {
                 ctx.row.code = refusal.code();
+                let relay = ctx
+                    .passage
+                    .as_mut()
+                    .and_then(|passage| passage.relay.as_mut());
+                let held = relay.map(relay::Relay::held_back).unwrap_or_default();
+                if !held.is_empty() {
+                    // The answer stays broken off; a client that is gone by now misses nothing.
+                    let _written = session.write_response_body(Some(held), false).await;
+                }
                 0
             }
             Some(refusal) => {

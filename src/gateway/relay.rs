@@ -207,6 +207,21 @@ impl Relay {
         last
     }
 
+    /// Gives what is held back, as it is: the provider broke off, and nothing will decide it any more.
+    pub(super) fn held_back(&mut self) -> Bytes {
+        let mut held = Vec::new();
+        if let Some(restorer) = &mut self.restorer {
+            restorer.finish(&mut held);
+        }
+        let mut held = Some(Bytes::from(held));
+        if let Some(watch) = &mut self.watch {
+            watch.pass(&mut held, true);
+        }
+        let held = held.unwrap_or_default();
+        self.bytes += held.len() as u64;
+        held
+    }
+
     /// Whether the answer was ended here and not by its provider.
     pub fn is_cut(&self) -> bool {
         self.watch.as_ref().is_some_and(Watch::has_cut)

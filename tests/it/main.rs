@@ -32,6 +32,7 @@ mod raw;
 mod redact;
 mod redact_bounds;
 mod redact_everywhere;
+mod redact_odd;
 mod redis;
 mod refusals;
 mod routes;

@@ -106,10 +106,13 @@ impl StreamRestorer {
             literal.piece = Some(thread.next());
         }
         let mut settled = Settled::default();
+        let before = thread.open_from();
         thread.feed(&self.known, &json::decode(literal), &mut settled);
         let open_from = thread.open_from();
         self.settle(slot.key, &settled);
-        self.queue.settled(slot.key, open_from);
+        if open_from > before {
+            self.queue.settled(slot.key, open_from);
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub struct StreamRestorer {
     threads: HashMap<Key, Thread>,
     names: HashMap<Key, String>,
     queue: Queue,
+    /// The event before ended with a CR; an LF that follows in the next read belongs to it.
+    after_cr: bool,
     counts: Counts,
 }
 
@@ -81,6 +83,7 @@ impl StreamRestorer {
             threads: HashMap::new(),
             names: HashMap::new(),
             queue: Queue::default(),
+            after_cr: false,
             counts: Counts::default(),
         }
     }
@@ -144,17 +147,27 @@ impl StreamRestorer {
     }
 
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        let raw = piece.raw();
+        let rest = match raw.strip_prefix(b"\n") {
+            Some(rest) if self.after_cr => {
+                self.queue.line_feed(out);
+                rest
+            }
+            _ => raw,
+        };
+        self.after_cr = raw.ends_with(b"\r");
+        self.queue.waits = false;
         match piece {
-            Piece::Event(event) => self.event(event, false, out),
+            Piece::Event(_) => self.event(Event::of(rest), false, out),
             // The last event of a stream without its blank line: many clients take it all the same.
-            Piece::Rest(rest) => self.event(Event::of(rest), true, out),
-            Piece::Oversize { bytes, first, .. } => {
+            Piece::Rest(_) => self.event(Event::of(rest), true, out),
+            Piece::Oversize { first, .. } => {
                 if first {
                     self.counts.malformed += 1;
                     self.abandon();
                     self.release(out);
                 }
-                out.extend_from_slice(bytes);
+                out.extend_from_slice(rest);
             }
         }
     }
@@ -199,9 +212,7 @@ impl StreamRestorer {
     }
 
     fn settle(&mut self, key: Key, settled: &Settled) {
-        for edit in &settled.edits {
-            self.queue.edit(key, edit);
-        }
+        self.queue.edit(key, &settled.edits);
         self.withheld(&settled.withheld);
     }
 

@@ -40,6 +40,10 @@ pub struct Queue {
     events: VecDeque<Waiting>,
     pub current: Waiting,
     bytes: usize,
+    /// Whether something was decided since the last release.
+    changed: bool,
+    /// Whether the event before the one at hand waits.
+    pub waits: bool,
 }
 
 impl Waiting {
@@ -98,13 +102,32 @@ impl Queue {
             .flat_map(|event| &mut event.literals)
     }
 
-    /// Notes a change of a piece that is not decided.
-    pub fn edit(&mut self, key: Key, edit: &Edit) {
-        let found = self
-            .literals()
-            .find(|one| one.key == key && one.piece == Some(edit.piece));
-        if let Some(literal) = found {
-            literal.edits.push(edit.clone());
+    /// Adds the end of its last line's end to the event before the one at hand: CR and LF came in two reads.
+    pub fn line_feed(&mut self, out: &mut Vec<u8>) {
+        match self.events.back_mut().filter(|_| self.waits) {
+            Some(event) => {
+                event.raw.push(b'\n');
+                self.bytes += 1;
+            }
+            None => out.push(b'\n'),
+        }
+    }
+
+    /// Notes changes of pieces that are not decided, in the order of the pieces.
+    pub fn edit(&mut self, key: Key, edits: &[Edit]) {
+        let mut edits = edits.iter().peekable();
+        if edits.peek().is_none() {
+            return;
+        }
+        for literal in self.literals().filter(|literal| literal.key == key) {
+            let Some(piece) = literal.piece else {
+                continue;
+            };
+            while let Some(edit) = edits.next_if(|edit| edit.piece <= piece) {
+                if edit.piece == piece {
+                    literal.edits.push(edit.clone());
+                }
+            }
         }
     }
 
@@ -115,10 +138,15 @@ impl Queue {
                 literal.piece = None;
             }
         }
+        self.changed = true;
     }
 
     /// Writes every event that may go on, oldest first.
     pub fn release(&mut self, known: &Restorations, counts: &mut Counts, out: &mut Vec<u8>) {
+        // Nothing gets free unless something was decided: thousands of events may wait, and each one more comes by here.
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
         let mut index = 0;
         while let Some(event) = self.events.get(index) {
             let free =
@@ -146,6 +174,7 @@ impl Queue {
         } else {
             event.raw = raw.to_vec();
             self.bytes += raw.len();
+            self.waits = true;
             self.events.push_back(event);
         }
     }

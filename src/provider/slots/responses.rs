@@ -5,7 +5,7 @@ use super::{End, Key, Located, Of, Part, index};
 use crate::domain::json::Value;
 
 /// Event types of growing texts, without `.delta` and `.done`: what they are, where the whole stands, whether it is JSON.
-const GROWING: [(&str, Of, &str, bool); 6] = [
+const GROWING: [(&str, Of, &str, bool); 8] = [
     ("response.output_text", Of::Text, "text", false),
     ("response.refusal", Of::Refusal, "refusal", false),
     (
@@ -16,6 +16,13 @@ const GROWING: [(&str, Of, &str, bool); 6] = [
     ),
     ("response.mcp_call_arguments", Of::Call, "arguments", true),
     ("response.custom_tool_call_input", Of::Call, "input", false),
+    (
+        "response.apply_patch_call_operation_diff",
+        Of::Call,
+        "diff",
+        false,
+    ),
+    ("response.shell_call_command", Of::Call, "command", false),
     (
         "response.code_interpreter_call_code",
         Of::Code,
@@ -37,7 +44,9 @@ pub fn event(event: Value<'_>, found: &mut Located) {
             found.opens.push(item);
             found.groups.push(item);
             if let Some(item_value) = event.get("item") {
-                found.opening(item_value.get("name"), call(item));
+                // The provider's own tools are named by their type.
+                let name = item_value.get("name").or_else(|| item_value.get("type"));
+                found.opening(name, call(item));
                 self::item(item_value, item, Part::Whole, found);
             }
         }
@@ -78,10 +87,11 @@ fn growing(event: Value<'_>, kind: &str, item: u64, found: &mut Located) {
     let Some((_, of, text, json)) = GROWING.into_iter().find(|(name, ..)| *name == stem) else {
         return;
     };
-    let member = if of == Of::Call || of == Of::Code {
-        0
-    } else {
-        index(event, "content_index")
+    let member = match of {
+        // One item may run several commands.
+        Of::Call => index(event, "command_index"),
+        Of::Code => 0,
+        _ => index(event, "content_index"),
     };
     let key = Key {
         of,

@@ -1,23 +1,25 @@
 //! The whole way of a body: secrets planted at any nesting, taken out by scan and rewriting, said again by an answer in any
 //! pieces, and put back. Over bodies that are made here, and over those of a folder where `TOLLGATE_CORPUS` names one:
-//! requests as `*.json`, texts as the `text` of each line of `*.jsonl`.
-
-use std::fmt::Write;
-use std::path::PathBuf;
+//! requests as `*.json`, texts as the `text` of each line of `*.jsonl`; then with all shipped rules besides, so that what
+//! those bodies hold themselves goes the same way. A corpus of thousands wants an optimised build:
+//! `TOLLGATE_CORPUS=DIR CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test --lib corpus -- --nocapture`.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::bodies::{APIS, folder, made, written};
 use super::plant::{Dice, Plant, SECRETS, inner, nested};
-use super::{StreamRestorer, collected, sse};
-use crate::domain::{Name, Secret};
+use super::{StreamRestorer, echo};
+use crate::domain::{Category, Name, Secret};
 use crate::provider::Endpoint;
-use crate::scan::redact::{MOST, Placeholders, Rewritten, rewrite};
+use crate::scan::redact::{Placeholders, Rewritten, rewrite};
 use crate::scan::restore::{Collected, Restorations};
 use crate::scan::{Body, Family, KnownValues, Limits, RuleFile, RuleSet, Scanner};
 
-/// Below this an answer is cut at every byte.
-const SHORT: usize = 2000;
+/// Up to this an answer is cut at every byte.
+const SHORT: usize = 4000;
+/// Up to this it is also sent byte by byte.
+const ONE_BY_ONE: usize = 20_000;
 
 const RULES: &str = r#"
 [[rule]]
@@ -39,14 +41,27 @@ description = "Given away by the name before it, and bare elsewhere"
 pattern = 'hush_key ?= ?(?P<secret>[a-z0-9]{12,60})'
 "#;
 
-fn scanner() -> Scanner {
-    let file = RuleFile {
-        name: "corpus.toml",
-        text: RULES,
+/// The rules of what is planted, and where `shipped` all those of `conf/rules`.
+fn scanner(shipped: bool) -> Scanner {
+    let mut files = vec![("corpus.toml".to_owned(), RULES.to_owned())];
+    if shipped {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/rules");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.push((path.display().to_string(), text));
+        }
+    }
+    let files: Vec<RuleFile<'_>> = files
+        .iter()
+        .map(|(name, text)| RuleFile { name, text })
+        .collect();
+    let rules = RuleSet::parse(&files, &Family::ALL).unwrap();
+    let limits = Limits {
+        findings: 1_000_000,
+        ..Limits::default()
     };
-    let rules = RuleSet::parse(&[file], &Family::ALL).unwrap();
-    let key = Secret::new([3; 32]);
-    Scanner::build(rules, KnownValues::new(), &key, Limits::default()).unwrap()
+    Scanner::build(rules, KnownValues::new(), &Secret::new([3; 32]), limits).unwrap()
 }
 
 fn redact(scanner: &Scanner, body: &[u8]) -> Rewritten {
@@ -57,21 +72,73 @@ fn redact(scanner: &Scanner, body: &[u8]) -> Rewritten {
     };
     let report = scanner.scan_for(&mut scanner.workspace(), asked, None, &|_| true);
     assert_eq!(report.undecodable, None);
-    rewrite(body, &report, &placeholders(), MOST, |_| true).unwrap()
+    rewrite(body, &report, &placeholders(), usize::MAX, |_| true).unwrap()
 }
 
 fn placeholders() -> Placeholders {
     Placeholders::new(&Secret::new([5; 32]), &Name::new("acme"))
 }
 
-/// The same way back once more: one is used up by one answer.
-fn again(known: &Restorations) -> Restorations {
+/// What one placeholder stands for.
+struct Known {
+    placeholder: String,
+    value: String,
+    category: Category,
+}
+
+fn all_known(restorations: &Restorations) -> Vec<Known> {
+    let all = (0..restorations.len()).map(|entry| {
+        let (value, category) = (
+            restorations.value(entry).expose(),
+            restorations.category(entry),
+        );
+        Known {
+            placeholder: placeholders().of(category, value),
+            value: value.clone(),
+            category: category.clone(),
+        }
+    });
+    all.collect()
+}
+
+/// The way back for one answer: those of its placeholders, and a few more that it does not say.
+fn way_back(known: &[Known], text: &str) -> Vec<Known> {
+    let mut others = 8;
+    let chosen = known.iter().filter(|one| {
+        let said = text.contains(&one.placeholder);
+        others -= u32::from(!said && others > 0);
+        said || others > 0
+    });
+    let copied = chosen.map(|one| Known {
+        placeholder: one.placeholder.clone(),
+        value: one.value.clone(),
+        category: one.category.clone(),
+    });
+    copied.collect()
+}
+
+/// One way back is used up by one answer.
+fn again(known: &[Known]) -> Restorations {
     let mut collected = Collected::default();
-    for entry in 0..known.len() {
-        let (value, category) = (known.value(entry).expose(), known.category(entry));
-        assert!(collected.add(&placeholders().of(category, value), value, category));
+    for one in known {
+        assert!(collected.add(&one.placeholder, &one.value, &one.category));
     }
     collected.finish()
+}
+
+/// What a text becomes, said in the simplest way.
+fn restored(known: &[Known], text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("TG_") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let one = known.iter().find(|one| rest.starts_with(&one.placeholder));
+        let (value, length) = one.map_or(("TG_", 3), |one| (&one.value, one.placeholder.len()));
+        out.push_str(value);
+        rest = &rest[length..];
+    }
+    out + rest
 }
 
 /// Every text of a body, those of JSON in `arguments` too.
@@ -91,27 +158,20 @@ fn texts(value: &Value, into: &mut Vec<String>) {
     }
 }
 
-/// Plants, takes out, says again and puts back; `pieces` decides every cut.
+/// Plants, takes out, says again and puts back; the seed decides every cut. Gives the number of texts that changed.
 fn check(scanner: &Scanner, endpoint: Endpoint, body: &Value, seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let mut planted = body.clone();
     let count = Plant::new(&mut dice).into(&mut planted);
     let sent = written(&planted, &mut dice);
     let out = redact(scanner, &sent);
-    assert_eq!(out.sealed, Vec::<usize>::new());
     let redacted: Value = serde_json::from_slice(&out.body).unwrap();
     let (mut before, mut after) = (Vec::new(), Vec::new());
     texts(&planted, &mut before);
     texts(&redacted, &mut after);
     assert_eq!(before.len(), after.len());
     for text in &after {
-        for secret in SECRETS {
-            for depth in 0..3 {
-                let quoted = nested(secret, depth);
-                let escaped = quoted.trim_matches(|c| "{}\"\\k:".contains(c));
-                assert!(!text.contains(escaped), "left: {text}");
-            }
-        }
+        nothing_left(text);
     }
     let said: Vec<(String, String)> = before
         .into_iter()
@@ -119,79 +179,97 @@ fn check(scanner: &Scanner, endpoint: Endpoint, body: &Value, seed: u64) -> usiz
         .filter(|(before, after)| before != after)
         .collect();
     assert!(count == 0 || !said.is_empty());
-    let known = &out.restorations;
-    for (number, (before, after)) in said.iter().take(4).enumerate() {
-        // Each answer goes through some cuts, and one of them, where it is short, through all.
-        let short = if number == 0 { SHORT } else { 0 };
-        answer(endpoint, known, &window(before, after), short, &mut dice);
+    let known = all_known(&out.restorations);
+    for (number, (before, after)) in said.iter().enumerate() {
+        assert!(restored(&known, after) == *before, "{before}\n{after}");
+        if number < 4 {
+            let (before, after) = window(before, after);
+            let known = way_back(&known, &after);
+            assert_eq!(restored(&known, &after), before);
+            for api in APIS {
+                // The body's own API hears every cut of its first text, where that is short.
+                let every = number == 0 && api == endpoint;
+                answer(
+                    api,
+                    &known,
+                    &after,
+                    if every { SHORT } else { 0 },
+                    &mut dice,
+                );
+            }
+        }
     }
-    untouched(endpoint, known, &mut dice);
+    untouched(endpoint, &way_back(&known, ""), &mut dice);
     said.len()
 }
 
-/// Both texts without most of what they begin and end with alike, short enough to be said in an answer.
+/// None of what was planted is in a text, however deep.
+fn nothing_left(text: &str) {
+    for secret in SECRETS {
+        for depth in 0..3 {
+            let quoted = nested(secret, depth);
+            let escaped = quoted.trim_matches(|c| "{}\"\\k:".contains(c));
+            assert!(!text.contains(escaped), "left: {text}");
+        }
+    }
+}
+
+/// Both texts without most of what they begin and end with alike.
 fn window(before: &str, after: &str) -> (String, String) {
     let alike = |(a, b): &(char, char)| a == b;
+    let length = |parts: &[usize]| parts.iter().sum::<usize>();
     let head = before.chars().zip(after.chars()).take_while(alike);
-    let head: usize = head.map(|(a, _)| a.len_utf8()).sum();
+    let head: Vec<usize> = head.map(|(a, _)| a.len_utf8()).collect();
+    // A secret may begin as its placeholder does, so the cut is made a little before.
+    let head = length(&head[..head.len().saturating_sub(60)]);
     let (before, after) = (&before[head..], &after[head..]);
     let tail = before.chars().rev().zip(after.chars().rev());
     let tail: Vec<usize> = tail.take_while(alike).map(|(a, _)| a.len_utf8()).collect();
-    let tail: usize = tail.iter().take(tail.len().saturating_sub(200)).sum();
-    let cut = |text: &str| format!("so: {}", &text[..text.len() - tail]);
+    let tail = length(&tail[..tail.len().saturating_sub(60)]);
+    let cut = |text: &str| text[..text.len() - tail].to_owned();
     (cut(before), cut(after))
 }
 
-/// The answer says a text and writes it into a file: in pieces, and at once.
-fn answer(
-    endpoint: Endpoint,
-    known: &Restorations,
-    (before, after): &(String, String),
-    short: usize,
-    dice: &mut Dice,
-) {
-    let stream = streamed(endpoint, after, dice);
-    let whole = run(endpoint, known, true, stream.as_bytes(), &[]);
-    for (key, text) in collected(&whole) {
-        if key.starts_with("text") || key.starts_with("content") || key.contains("output_text") {
-            assert_eq!(&text, before, "{key}");
-        } else if !key.starts_with("name") {
-            let arguments: Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(arguments["content"], *before, "{key}");
+/// The answer says a text and writes it into a file: in pieces, and at once. `short`: up to which length every single cut
+/// is tried.
+fn answer(endpoint: Endpoint, known: &[Known], text: &str, short: usize, dice: &mut Dice) {
+    let prose = json!(restored(known, text));
+    let mut call = echo::arguments(text);
+    let plain = |value: &mut Value| *value = json!(restored(known, value.as_str().unwrap()));
+    plain(&mut call["content"]);
+    plain(&mut call["edits"][0]["old"]);
+    plain(&mut call["new"]);
+    for sse in [true, false] {
+        let said = if sse {
+            echo::streamed(endpoint, text, dice)
+        } else {
+            echo::at_once(endpoint, text).to_string()
+        };
+        let whole = run(endpoint, known, sse, said.as_bytes(), &[]);
+        let heard = echo::heard(&whole, sse);
+        assert_eq!(heard.len(), echo::heard(said.as_bytes(), sse).len());
+        for one in &heard {
+            assert!(*one == prose || *one == call, "{one}\n{prose}\n{call}");
         }
-    }
-    for cuts in cuts(stream.len(), short, dice) {
-        assert!(
-            run(endpoint, known, true, stream.as_bytes(), &cuts) == whole,
-            "{cuts:?}"
-        );
-    }
-    let body = at_once(endpoint, after).to_string();
-    let restored = run(endpoint, known, false, body.as_bytes(), &[]);
-    let mut all = Vec::new();
-    texts(&serde_json::from_slice(&restored).unwrap(), &mut all);
-    assert_eq!(all.iter().filter(|text| *text == before).count(), 2);
-    for cuts in cuts(body.len(), short / 2, dice) {
-        assert!(run(endpoint, known, false, body.as_bytes(), &cuts) == restored);
+        assert!(heard.contains(&prose) && heard.contains(&call));
+        let short = if sse { short } else { short / 3 };
+        for cuts in cuts(said.len(), short, dice) {
+            let out = run(endpoint, known, sse, said.as_bytes(), &cuts);
+            assert!(out == whole, "{cuts:?}");
+        }
     }
 }
 
 /// What holds none of the request's placeholders comes out as it is.
-fn untouched(endpoint: Endpoint, known: &Restorations, dice: &mut Dice) {
-    let stream = streamed(endpoint, "TG_ and TG_access_key_ABCDEFGHIJKLMNOP T", dice);
+fn untouched(endpoint: Endpoint, known: &[Known], dice: &mut Dice) {
+    let stream = echo::streamed(endpoint, "TG_ and TG_access_key_ABCDEFGHIJKLMNOP T", dice);
     for cuts in cuts(stream.len(), 0, dice) {
         let out = run(endpoint, known, true, stream.as_bytes(), &cuts);
         assert!(out == stream.as_bytes(), "{cuts:?}");
     }
 }
 
-fn run(
-    endpoint: Endpoint,
-    known: &Restorations,
-    sse: bool,
-    bytes: &[u8],
-    cuts: &[usize],
-) -> Vec<u8> {
+fn run(endpoint: Endpoint, known: &[Known], sse: bool, bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut restorer = StreamRestorer::new(endpoint, sse, again(known));
     let mut out = Vec::new();
     let mut from = 0;
@@ -204,11 +282,13 @@ fn run(
     out
 }
 
-/// Every single cut and all of them at once where the answer is short, and some at random.
+/// All cuts at once, some at random, and every single one where the answer is short.
 fn cuts(length: usize, short: usize, dice: &mut Dice) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<usize>> = Vec::new();
     if length <= short {
         all.extend((0..=length).map(|at| vec![at]));
+    }
+    if length <= ONE_BY_ONE {
         all.push((0..length).collect());
     }
     for _ in 0..4 {
@@ -221,161 +301,16 @@ fn cuts(length: usize, short: usize, dice: &mut Dice) -> Vec<Vec<usize>> {
     all
 }
 
-fn streamed(endpoint: Endpoint, text: &str, dice: &mut Dice) -> String {
-    let arguments = json!({ "content": text }).to_string();
-    let say = dice.pieces(text);
-    let call = dice.pieces(&arguments);
-    let text_delta = |text: &String| super::text_delta(0, text);
-    let json_delta = |text: &String| super::json_delta(1, text);
-    let mut all = Vec::new();
-    match endpoint {
-        Endpoint::Messages => {
-            all.push(super::start(0, &json!({"type": "text", "text": ""})));
-            all.extend(say.iter().map(text_delta));
-            all.push(super::stop(0));
-            all.push(super::start(
-                1,
-                &json!({"type": "tool_use", "name": "Write", "input": {}}),
-            ));
-            all.extend(call.iter().map(json_delta));
-            all.push(super::stop(1));
-        }
-        Endpoint::ChatCompletions => {
-            let one = |delta: Value| super::chat(0, &delta, &Value::Null);
-            all.extend(say.iter().map(|text| one(json!({ "content": text }))));
-            all.push(one(json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "write", "arguments": ""}}]})));
-            all.extend(call.iter().map(|text| one(super::call_delta(0, text))));
-            all.push(super::chat(0, &json!({}), &json!("tool_calls")));
-        }
-        _ => {
-            let item = json!({"type": "function_call", "name": "write", "arguments": ""});
-            all.extend(say.iter().map(|text| json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text})));
-            all.push(json!({"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": text}));
-            all.push(
-                json!({"type": "response.output_item.added", "output_index": 1, "item": item}),
-            );
-            all.extend(call.iter().map(|text| json!({"type": "response.function_call_arguments.delta", "output_index": 1, "delta": text})));
-            all.push(json!({"type": "response.completed", "response": {"output": []}}));
-        }
-    }
-    sse(&all)
-}
-
-fn at_once(endpoint: Endpoint, text: &str) -> Value {
-    let arguments = json!({ "content": text });
-    match endpoint {
-        Endpoint::Messages => json!({"type": "message", "content": [{"type": "text", "text": text},
-            {"type": "tool_use", "name": "Write", "input": arguments}]}),
-        Endpoint::ChatCompletions => {
-            json!({"choices": [{"index": 0, "message": {"content": text, "tool_calls": [
-            {"function": {"name": "write", "arguments": arguments.to_string()}}]}}]})
-        }
-        _ => {
-            json!({"object": "response", "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]},
-            {"type": "function_call", "name": "write", "arguments": arguments.to_string()}]})
-        }
-    }
-}
-
-/// The bytes of a body as some client writes it.
-fn written(body: &Value, dice: &mut Dice) -> Vec<u8> {
-    let text = match dice.below(3) {
-        0 => serde_json::to_string_pretty(body).unwrap(),
-        _ => body.to_string(),
-    };
-    if dice.below(2) == 0 {
-        return text.into_bytes();
-    }
-    // As Python writes it: nothing but ASCII.
-    let mut ascii = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_ascii() {
-            ascii.push(character);
-        } else {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                write!(ascii, "\\u{unit:04x}").unwrap();
-            }
-        }
-    }
-    ascii.into_bytes()
-}
-
-/// A conversation with a file, a command and its outcome, in the shape of an API.
-fn made(endpoint: Endpoint, dice: &mut Dice) -> Value {
-    let (file, said, came) = (dice.text(), dice.text(), dice.text());
-    let arguments = json!({"path": "a.env", "content": file, "edits": [{"old": said}]});
-    let mut body = Map::new();
-    body.insert("model".to_owned(), json!("m"));
-    let (name, turns) = match endpoint {
-        Endpoint::Messages => (
-            "messages",
-            json!([
-            {"role": "user", "content": said},
-            {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"},
-                {"type": "tool_use", "id": "t", "name": "Write", "input": arguments}]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": came}]}]}]),
-        ),
-        Endpoint::ChatCompletions => (
-            "messages",
-            json!([
-            {"role": "user", "content": said},
-            {"role": "assistant", "tool_calls": [{"id": "t", "type": "function", "function": {"name": "write", "arguments": arguments.to_string()}}]},
-            {"role": "tool", "tool_call_id": "t", "content": came}]),
-        ),
-        _ => (
-            "input",
-            json!([
-            {"role": "user", "content": [{"type": "input_text", "text": said}]},
-            {"type": "function_call", "call_id": "t", "name": "write", "arguments": arguments.to_string()},
-            {"type": "function_call_output", "call_id": "t", "output": came}]),
-        ),
-    };
-    body.insert(name.to_owned(), turns);
-    Value::Object(body)
-}
-
-const APIS: [Endpoint; 3] = [
-    Endpoint::Messages,
-    Endpoint::ChatCompletions,
-    Endpoint::Responses,
-];
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn what_is_planted_anywhere_leaves_nowhere_and_comes_back_over_any_cut(seed in any::<u64>()) {
-        let scanner = scanner();
+        let scanner = scanner(false);
         for endpoint in APIS {
             let mut dice = Dice::new(seed);
             let body = made(endpoint, &mut dice);
             check(&scanner, endpoint, &body, seed);
-        }
-    }
-}
-
-/// The bodies of the folder that `TOLLGATE_CORPUS` names.
-fn corpus(folder: PathBuf, bodies: &mut Vec<(Endpoint, Value)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.to_string_lossy().into_owned();
-        if path.is_dir() {
-            corpus(path, bodies);
-        } else if path.extension().is_some_and(|ext| ext == "json") {
-            let api = ["anthropic", "chat", "responses"]
-                .iter()
-                .position(|api| name.contains(api));
-            let body = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            bodies.push((APIS[api.unwrap_or(0)], body));
-        } else if path.extension().is_some_and(|ext| ext == "jsonl") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            for (number, line) in text.lines().enumerate() {
-                let case: Value = serde_json::from_str(line).unwrap();
-                let text = case["text"].as_str().unwrap_or_default();
-                let body = json!({"messages": [{"role": "user", "content": text}]});
-                bodies.push((APIS[number % 3], body));
-            }
         }
     }
 }
@@ -386,13 +321,17 @@ fn the_bodies_of_a_corpus_behave_as_the_made_ones() {
         .into_iter()
         .map(|api| (api, made(api, &mut Dice::new(1))))
         .collect();
-    if let Some(folder) = std::env::var_os("TOLLGATE_CORPUS") {
-        corpus(folder.into(), &mut bodies);
+    let corpus = std::env::var_os("TOLLGATE_CORPUS");
+    let scanner = scanner(corpus.is_some());
+    if let Some(corpus) = corpus {
+        folder(corpus.into(), &mut bodies);
     }
-    let scanner = scanner();
     let mut changed = 0;
     for (number, (endpoint, body)) in bodies.iter().enumerate() {
         changed += check(&scanner, *endpoint, body, number as u64);
+        if number % 100 == 99 {
+            eprintln!("{} bodies", number + 1);
+        }
     }
     assert!(changed > 0);
     eprintln!("{} bodies, {changed} texts with secrets", bodies.len());

@@ -1,4 +1,6 @@
+mod bodies;
 mod corpus;
+mod echo;
 mod plant;
 mod property;
 mod streams;

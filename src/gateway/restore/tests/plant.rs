@@ -27,12 +27,18 @@ impl Dice {
 
     /// A text cut at characters.
     pub fn pieces(&mut self, text: &str) -> Vec<String> {
-        let mut rest: Vec<char> = text.chars().collect();
+        let mut rest = text;
         let most = 1 + self.below(60);
         let mut all = Vec::new();
         while !rest.is_empty() {
-            let size = (1 + self.below(most)).min(rest.len());
-            all.push(rest.drain(..size).collect());
+            let size = 1 + self.below(most);
+            let at = rest
+                .char_indices()
+                .nth(size)
+                .map_or(rest.len(), |(at, _)| at);
+            let (piece, after) = rest.split_at(at);
+            all.push(piece.to_owned());
+            rest = after;
         }
         all
     }

@@ -291,6 +291,33 @@ fn data_over_several_lines_and_any_line_end_are_read() {
 }
 
 #[test]
+fn a_line_end_that_comes_in_two_reads_stays_with_its_event() {
+    let (head, tail) = KEY.split_at(9);
+    // A ping overtakes what waits, and so does what cannot be read; each end of a line may be cut.
+    let sent = [
+        one(&text_delta(0, head)),
+        one(&json!({"type": "ping"})),
+        "data: {\n\n".to_owned(),
+        one(&text_delta(0, tail)),
+        one(&text_delta(0, head)),
+    ];
+    for (from, to) in [("\n", "\r\n"), ("\n\n", "\n\r\r\n"), ("\n\n", "\r\r\r\n")] {
+        let sent = sent.concat().replace(from, to);
+        let whole = stream(Endpoint::Messages, sent.as_bytes(), &[]);
+        assert_eq!(whole.1.restored.len(), 1);
+        for cut in 0..=sent.len() {
+            assert_eq!(
+                stream(Endpoint::Messages, sent.as_bytes(), &[cut]),
+                whole,
+                "{cut}"
+            );
+        }
+        let every: Vec<usize> = (0..sent.len()).collect();
+        assert_eq!(stream(Endpoint::Messages, sent.as_bytes(), &every), whole);
+    }
+}
+
+#[test]
 fn what_waits_has_a_bound() {
     let mut restorer = StreamRestorer::new(Endpoint::Messages, true, known());
     let mut sent = one(&json_delta(0, &format!("{{\"a\":\"{KEY}")));
@@ -304,4 +331,42 @@ fn what_waits_has_a_bound() {
     restorer.finish(&mut out);
     assert!(out == sent.as_bytes(), "too long to be judged");
     assert_eq!(restorer.counts().withheld.len(), 1);
+}
+
+#[test]
+fn the_providers_own_tools_are_restored_while_they_stream() {
+    let (head, tail) = KEY.split_at(11);
+    let added = |kind: &str| json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": kind, "call_id": "c"}});
+    let delta = |kind: &str, text: &str| json!({"type": format!("response.{kind}.delta"), "output_index": 0, "command_index": 0, "delta": text});
+    let patch = "apply_patch_call_operation_diff";
+    let all = [
+        added("apply_patch_call"),
+        delta(patch, &format!("+curl {head}")),
+        delta(patch, tail),
+        json!({"type": format!("response.{patch}.done"), "output_index": 0, "diff": format!("+curl {KEY}")}),
+    ];
+    let (out, counts) = stream(Endpoint::Responses, sse(&all).as_bytes(), &[]);
+    let got = events(&out);
+    assert_eq!(got[1]["delta"], format!("+curl {KEY_VALUE}"));
+    assert_eq!(
+        got[3]["diff"],
+        format!("+curl {KEY_VALUE}"),
+        "a patch is a file, whatever it says"
+    );
+    assert_eq!(counts.restored[&Category::new("api_key")], 1);
+    for (command, restored) in [("cat", true), ("curl", false)] {
+        let all = [
+            added("shell_call"),
+            delta("shell_call_command", &format!("{command} {head}")),
+            delta("shell_call_command", tail),
+            json!({"type": "response.shell_call_command.done", "output_index": 0, "command_index": 0, "command": format!("{command} {KEY}")}),
+        ];
+        let (out, _) = stream(Endpoint::Responses, sse(&all).as_bytes(), &[]);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text.matches(KEY_VALUE).count(),
+            if restored { 2 } else { 0 },
+            "{text}"
+        );
+    }
 }
