@@ -79,14 +79,19 @@ pub fn time(micros: u64) -> String {
         .map_or_else(|| micros.to_string(), |at| at.to_string())
 }
 
-/// `category:count:action,…` taken apart.
-fn findings(text: &str) -> Value {
-    let finding = |part: &str| {
+/// The findings of a row, `category:count:action,…`, taken apart.
+pub fn found(text: &str) -> impl Iterator<Item = (&str, u64, &str)> {
+    text.split(',').filter_map(|part| {
         let mut parts = part.splitn(3, ':');
         let (category, count, action) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(json!({ "category": category, "count": count.parse::<u64>().ok()?, "action": action }))
-    };
-    text.split(',').filter_map(finding).collect()
+        Some((category, count.parse().ok()?, action))
+    })
+}
+
+fn findings(text: &str) -> Value {
+    found(text)
+        .map(|(category, count, action)| json!({ "category": category, "count": count, "action": action }))
+        .collect()
 }
 
 /// One row as a JSON object.

@@ -20,6 +20,8 @@ pub struct Filter {
     pub equal: Vec<(Exact, String)>,
     /// Requests only, without the audit's own rows and operators' actions.
     pub requests_only: bool,
+    /// Rows with a finding of any category.
+    pub with_findings: bool,
 }
 
 /// A column that a filter may compare.
@@ -85,6 +87,9 @@ impl Filter {
         }
         if self.requests_only {
             parts.push("kind = 'request'".to_owned());
+        }
+        if self.with_findings {
+            parts.push("findings <> ''".to_owned());
         }
         parts.join(" AND ")
     }

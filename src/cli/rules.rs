@@ -1,6 +1,7 @@
-//! `tollgate rules`: proves rule files before an installation uses them.
+//! `tollgate rules`: proves rule files before an installation uses them, and says what they found since.
 
 mod cost;
+mod report;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +11,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::EXIT_CONFIG;
+use super::audit::FilterArgs;
 use super::scan::read_rules;
+use super::setup::ConfigArg;
+use super::store::StoreArg;
 use crate::domain::Secret;
 use crate::scan::examples::{self, Example};
 use crate::scan::{Body, Family, Finding, KnownValues, Limits, Rule, RuleFile, RuleSet, Scanner};
@@ -37,6 +41,18 @@ enum RulesCommand {
         #[arg(long)]
         costs: bool,
     },
+    /// What each category found and would have blocked, by team: `tollgate rules report --since 7d`
+    Report {
+        /// Print JSON, one category of one team a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        filter: Box<FilterArgs>,
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
 }
 
 /// Exit status 78 for files that cannot be used, 1 for rules that fail their examples or are too slow.
@@ -44,8 +60,19 @@ enum RulesCommand {
 /// # Errors
 /// When a file cannot be read or the result not written.
 pub fn run(args: &RulesArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let RulesCommand::Check { files, costs } = &args.command;
-    check(files, *costs, DEAR, out)
+    match &args.command {
+        RulesCommand::Check { files, costs } => check(files, *costs, DEAR, out),
+        RulesCommand::Report {
+            json,
+            filter,
+            store,
+            config,
+        } => {
+            let mut store = store.open(&config.settings()?)?;
+            report::Report::of(store.source(), &filter.read()?)?.write(*json, out)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// Proves rule files; a rule that adds more than `dear` nanoseconds per byte is a complaint.

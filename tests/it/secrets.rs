@@ -285,3 +285,48 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[tokio::test]
+async fn a_report_says_what_each_category_would_have_blocked() {
+    let world = World::start(Wish::default()).await;
+    for content in [
+        planted(91),
+        format!("{} {}", planted(92), planted(93)),
+        "hi".to_owned(),
+    ] {
+        world.message(&content).send().await.expect("an answer");
+    }
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----";
+    world.message(pem).send().await.expect("an answer");
+    world.rows(4).await;
+    let report = |more: &[&str]| {
+        let asked = [&["rules", "report", "--since", "7d", "--json"][..], more].concat();
+        let told = world.home.run(&asked);
+        let lines = told
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.collect::<Vec<serde_json::Value>>()
+    };
+    let told = report(&[]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        told[0],
+        json!({"category": "aws_access_key", "team": "payments", "requests": 2, "all_requests": 4, "users": 0,
+            "findings": 3, "alert": 2, "redact": 0, "block": 0, "would_block": 2})
+    );
+    assert_eq!(
+        (
+            &told[1]["category"],
+            &told[1]["block"],
+            &told[1]["would_block"]
+        ),
+        (&json!("private_key"), &json!(1), &json!(0))
+    );
+    assert_eq!(report(&["--category", "private_key"]).len(), 1);
+    assert!(report(&["--team", "search"]).is_empty());
+    let shown = world.home.run(&["rules", "report"]);
+    assert!(
+        shown.contains("WOULD BLOCK") && shown.contains("50.0 %"),
+        "{shown}"
+    );
+}

@@ -189,6 +189,10 @@ fn filters_and_pages_find_what_sqlite_finds() {
             model: Some("it's \\ a \"model\"".to_owned()),
             ..Filter::default()
         },
+        Filter {
+            with_findings: true,
+            ..Filter::default()
+        },
     ] {
         assert_eq!(
             ids(&mut warehouse, &filter),

@@ -146,6 +146,10 @@ fn filters_find_what_they_name() {
         since: Some(Moment::from_seconds(1_790_000_002)),
         ..requests()
     };
+    let with_findings = Filter {
+        with_findings: true,
+        ..requests()
+    };
     for (filter, expected) in [
         (equal(Exact::Team, "search"), &[2][..]),
         (equal(Exact::Decision, "allowed"), &[1, 3]),
@@ -153,6 +157,7 @@ fn filters_find_what_they_name() {
         (category, &[2]),
         (request, &[3]),
         (model, &[2, 3]),
+        (with_findings, &[2, 3]),
     ] {
         let found = listed(state.path(), &filter, Order::Oldest);
         assert_eq!(found, expected, "{filter:?}");

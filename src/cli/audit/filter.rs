@@ -84,6 +84,7 @@ impl FilterArgs {
                 .filter_map(|(column, text)| Some((column, text.clone()?)))
                 .collect(),
             requests_only: self.requests,
+            with_findings: false,
         })
     }
 }
