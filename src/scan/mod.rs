@@ -7,6 +7,7 @@
 //! This module does not read files, know teams' actions or decide what becomes of a finding.
 
 mod confirm;
+mod cost;
 mod decode;
 mod engine;
 pub mod examples;

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::fields::{Fields, Notes};
+use super::cost;
 use super::finding::{Fingerprint, RuleId};
 use super::rule::{Family, Rule, RuleSet};
 use super::validate::Validator;
@@ -88,6 +89,7 @@ pub(super) fn files(files: &[RuleFile<'_>]) -> Result<RuleSet, Vec<RuleFault>> {
             faults.push(fault);
         }
     }
+    faults.extend(cost::too_dear(&set.rules));
     if faults.is_empty() {
         Ok(set)
     } else {

@@ -163,17 +163,7 @@ async fn what_operators_do_is_a_row_with_who_and_what_changed() {
         teams: "[[team]]\nname = \"payments\"\n[[team.budget]]\nwindow = \"month\"\nlimit = \"10.00\"\n".to_owned(),
         ..Wish::default()
     };
-    let world = World::with(wish, |home| {
-        // Rules of its own, so that they can be swapped.
-        let root = env!("CARGO_MANIFEST_DIR");
-        let rules = std::fs::read_to_string(format!("{root}/tests/it/rules.toml"));
-        home.write("rules.toml", &rules.expect("the rules"));
-        let settings = std::fs::read_to_string(home.path("tollgate.toml")).expect("the settings");
-        let own = settings.replace(&format!("{root}/tests/it/rules.toml"), "rules.toml");
-        home.write("tollgate.toml", &own);
-        home.serve()
-    })
-    .await;
+    let world = World::with(wish, with_own_rules).await;
     let budget = "team/payments/month";
     world.home.run(&["budget", "grant", budget, "5.00"]);
     world.home.run(&["budget", "adjust", budget, "+1.00"]);
@@ -206,6 +196,43 @@ async fn what_operators_do_is_a_row_with_who_and_what_changed() {
         })
         .await;
     check_actions(&actions(&world));
+}
+
+/// Serves with rules of its own, so that they can be swapped.
+fn with_own_rules(home: &crate::gateway::Home) -> crate::gateway::Gateway {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let rules = std::fs::read_to_string(format!("{root}/tests/it/rules.toml"));
+    home.write("rules.toml", &rules.expect("the rules"));
+    let settings = std::fs::read_to_string(home.path("tollgate.toml")).expect("the settings");
+    let own = settings.replace(&format!("{root}/tests/it/rules.toml"), "rules.toml");
+    home.write("tollgate.toml", &own);
+    home.serve()
+}
+
+#[tokio::test]
+async fn a_rule_that_would_slow_every_scan_is_refused_and_the_set_before_it_stays() {
+    let world = World::with(Wish::default(), with_own_rules).await;
+    let rules = std::fs::read_to_string(world.home.path("rules.toml")).expect("the rules");
+    let dear = "[[rule]]\nid = \"dear\"\ncategory = \"dear\"\ndescription = \"x\"\npattern = '[a-z_]+ = [a-z_.]+'\n";
+    world.home.write("rules.toml", &format!("{rules}\n{dear}"));
+    let told = world.home.tollgate(&["check"]);
+    let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+    assert!(
+        told.contains("rules.toml:") && told.contains("rule `dear` would slow down"),
+        "{told}"
+    );
+    world.gateway.signal("HUP");
+    world
+        .until("the reload has failed", || async {
+            actions(&world)
+                .iter()
+                .any(|row| row[3].contains("failed: "))
+        })
+        .await;
+    let secret = crate::gateway::planted(1);
+    world.message(&secret).send().await.expect("an answer");
+    let row = world.rows(1).await.pop().expect("a row");
+    assert_eq!(row["findings"][0]["category"], "aws_access_key");
 }
 
 fn check_actions(rows: &[[String; 4]]) {
