@@ -1,7 +1,7 @@
 # What people run. Each target installs what it lacks (./setup is silent when nothing is missing).
 CARGO ?= cargo
 
-.PHONY: demo test test-clients lint bench build setup chdb sdk loadtest soak
+.PHONY: demo test test-clients lint bench build setup chdb sdk loadtest soak fuzz
 
 setup:
 	@./setup
@@ -56,3 +56,7 @@ loadtest: setup
 # An hour of mixed traffic and faults; `make test` runs the same for a few seconds.
 soak: setup
 	TOLLGATE_SOAK_SECONDS=3600 $(CARGO) test --locked --test it soak::
+
+# Each fuzz target for FUZZ_SECONDS (60): FUZZ="scan restore" FUZZ_SECONDS=3600 make fuzz
+fuzz: setup
+	./fuzz/run $(FUZZ)

@@ -10,7 +10,11 @@ use tollgate::scan::restore::{Collected, Restorations};
 
 fn known() -> Restorations {
     let mut collected = Collected::default();
-    collected.add("TG_k_ABCDEFGHIJKLMNOP", "\"\\\n\u{2028}é", &Category::new("k"));
+    collected.add(
+        "TG_k_ABCDEFGHIJKLMNOP",
+        "\"\\\n\u{2028}é",
+        &Category::new("k"),
+    );
     collected.add("TG_k_ABCDEFGHIJKLMNO2", "T", &Category::new("k"));
     collected.finish()
 }

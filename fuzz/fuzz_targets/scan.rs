@@ -44,7 +44,8 @@ fn scanner() -> (Scanner, Workspace) {
     (scanner, workspace)
 }
 
-fuzz_target!(|data: &[u8]| {
+// Compiling the rules takes seconds, which are no input's fault.
+fuzz_target!(init: SCANNER.with(|_| ()), |data: &[u8]| {
     let [kind, encoding, bytes @ ..] = data else {
         return;
     };
