@@ -260,7 +260,7 @@ async fn an_answer_whose_usage_is_nonsense_is_charged_by_a_bound_and_never_past_
     for (script, _) in lies {
         world.provider.answers(move |_| script.clone());
         let status = world.status("hi").await;
-        assert_eq!(status, 200);
+        assert!((200..300).contains(&status), "{status}");
     }
     for (row, exact) in settled(&world, count).await.iter().zip(exact) {
         assert_eq!(row["provenance"] == "exact", exact, "{row}");
