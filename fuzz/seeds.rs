@@ -76,7 +76,7 @@ fn main() -> io::Result<()> {
 
 /// An example of every rule.
 fn examples() -> Vec<String> {
-    let rules = RuleSet::parse(RULES, &Family::ALL).unwrap_or_default();
+    let rules = RuleSet::parse(RULES, &Family::ALL).expect("the shipped rules read");
     let all = rules
         .rules()
         .iter()
@@ -189,7 +189,7 @@ fn messages(say: &[&str], call: &[&str]) -> (Vec<Value>, Value) {
     );
     all.push(json!({"type": "content_block_stop", "index": 1}));
     all.push(json!({"type": "message_stop"}));
-    let input: Value = serde_json::from_str(&call.concat()).unwrap_or_default();
+    let input: Value = serde_json::from_str(&call.concat()).expect("the pieces make JSON");
     let whole = json!({"content": [{"type": "thinking", "thinking": say[1], "signature": "s"}, {"type": "text", "text": say.concat()},
         {"type": "tool_use", "name": "Write", "input": input}]});
     (all, whole)

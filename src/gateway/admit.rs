@@ -91,7 +91,7 @@ pub async fn admit(
     };
     enter(session, &standing, &destination, ctx)?;
     if endpoint.billed() {
-        hold::check_spent(gateway, &standing, ctx).await?;
+        hold::check_spent(gateway, &standing, ctx)?;
     }
     let passage = if endpoint.has_body() {
         match prepare::with_body(gateway, session, ctx, &standing, destination).await? {

@@ -48,19 +48,28 @@ impl Lines {
     }
 }
 
-/// A cap that is spent already refuses before the body is read: not even the least amount fits.
-pub(super) async fn check_spent(
+/// A cap that is spent already refuses before the body is read: not even the least amount fits. Where a lease is missing, it
+/// is fetched while the body comes; the reservation waits for it.
+pub(super) fn check_spent(
     gateway: &Gateway,
     standing: &Standing,
     ctx: &Ctx,
 ) -> Result<(), Refusal> {
     let least = Usd::from_nanos(1);
-    let held = hold(gateway, standing, least, ctx.row.at).await;
-    held.map(Reservation::release)
-        .map_err(|reached| Refusal::Budget {
+    let held = gateway
+        .ledger
+        .reserve(&standing.accounts, least, ctx.row.at);
+    match held {
+        Err(reached) if reached.cause != Cause::Lease => Err(Refusal::Budget {
             reached,
             asked: None,
-        })
+        }),
+        Ok(reservation) => {
+            reservation.release();
+            Ok(())
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// Holds an amount on every budget of the caller, or on none. A node of a fleet whose lease is used up is given a moment:
@@ -70,10 +79,10 @@ async fn hold(
     standing: &Standing,
     amount: Usd,
     at: Moment,
+    until: Instant,
 ) -> Result<Reservation, CapReached> {
     let reserve = || gateway.ledger.reserve(&standing.accounts, amount, at);
     let mut answer = reserve();
-    let until = Instant::now() + LEASE_TIME;
     while let Err(reached) = &answer
         && reached.cause == Cause::Lease
     {
@@ -178,14 +187,15 @@ pub(super) async fn reserve(
     }
     ctx.row.priced_as = Some(priced.model.clone());
     let quote = quotes.whole(chosen, ask).ok_or(Refusal::Unbounded)?;
-    let (mut answer, mut clamp) = (hold(gateway, standing, quote, ctx.row.at).await, None);
+    let (at, until) = (ctx.row.at, Instant::now() + LEASE_TIME);
+    let (mut answer, mut clamp) = (hold(gateway, standing, quote, at, until).await, None);
     if let Err(reached) = &answer
         && reached.cause == Cause::Cap
         && let Some(found) = Clamp::fitting(standing, destination.endpoint, ask, body, |demand| {
             quotes.dearest(chosen, demand)
         })
     {
-        answer = hold(gateway, standing, found.quote, ctx.row.at).await;
+        answer = hold(gateway, standing, found.quote, at, until).await;
         ask.demand = found.demand;
         gateway.metrics.clamped.inc_by(u64::from(answer.is_ok()));
         clamp = Some(found);

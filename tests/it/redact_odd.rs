@@ -1,9 +1,8 @@
 //! Redaction where requests and answers come in other ways: compressed, nested, interleaved, broken off.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
+use crate::encoded::packed;
 use crate::gateway::{Wish, World, message, planted};
 use crate::provider::{Received, Script, Step, chunk, json as answer, stream_end, stream_head};
 
@@ -22,19 +21,6 @@ fn placeholders(request: &Received) -> Vec<String> {
     body.match_indices(TOKEN)
         .map(|(at, _)| body[at..at + TOKEN.len() + 16].to_owned())
         .collect()
-}
-
-fn packed(encoding: &str, text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let level = flate2::Compression::fast();
-    match encoding {
-        "gzip" => flate2::write::GzEncoder::new(&mut out, level).write_all(text),
-        "deflate" => flate2::write::ZlibEncoder::new(&mut out, level).write_all(text),
-        "br" => brotli::CompressorWriter::new(&mut out, 4096, 5, 20).write_all(text),
-        _ => zstd::stream::copy_encode(text, &mut out, 1),
-    }
-    .expect("a vector takes all");
-    out
 }
 
 fn streamed(data: &[Value]) -> Script {
