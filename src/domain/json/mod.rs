@@ -3,8 +3,10 @@
 //! Two engines read JSON for its places (`scan` to splice placeholders in, `provider` to find the text of an answer), and
 //! engines do not import each other; hence it stands here, on the ground floor, in plain `std`. It never writes JSON.
 
+mod escapes;
 mod literal;
 mod tape;
 
+pub use escapes::Escapes;
 pub use literal::{Unit, decode, decode_exact, escape_into, units};
 pub use tape::{Broken, Document, Kind, Tape, Value};

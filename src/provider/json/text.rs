@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 
 use wide::u8x16;
 
+use crate::domain::json::Escapes;
+
 #[cfg(doc)]
 use super::CAPTURE;
 
@@ -113,8 +115,7 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<(usize, bool)> {
 /// The way through a string, block by block.
 #[derive(Default)]
 struct Search {
-    /// Bytes of the next block that belong to an escape which began in this one.
-    skip: usize,
+    escapes: Escapes,
     escaped: bool,
 }
 
@@ -127,58 +128,66 @@ impl Search {
         base: usize,
         block: &[u8; BLOCK],
     ) -> ControlFlow<Option<(usize, bool)>> {
-        let mut marks = from(special(block), self.skip);
-        self.skip = 0;
-        while marks != 0 {
-            let bit = marks.trailing_zeros() as usize;
-            let at = base + bit;
-            match text.get(at) {
-                Some(b'"') => return ControlFlow::Break(Some((at, self.escaped))),
-                Some(b'\\') => {}
-                _ => return ControlFlow::Break(None),
-            }
-            let Some(length) = escape(text, at) else {
+        let marks = Marks::of(block);
+        let escaped = self.escapes.of(marks.backslashes);
+        let ends = marks.quotes & !escaped | marks.controls;
+        // Up to the end, or all of them.
+        let before = ends.wrapping_sub(1) & !ends;
+        self.escaped |= (escaped | marks.backslashes) & before != 0;
+        let mut rare = escaped & before & !marks.common;
+        while rare != 0 {
+            let at = base + rare.trailing_zeros() as usize;
+            if !may_be_escaped(text, at) {
                 return ControlFlow::Break(None);
-            };
-            self.escaped = true;
-            self.skip = (bit + length).saturating_sub(BLOCK);
-            marks = from(marks, bit + length);
+            }
+            rare &= rare - 1;
         }
-        ControlFlow::Continue(())
+        if ends == 0 {
+            return ControlFlow::Continue(());
+        }
+        let at = ends.trailing_zeros() as usize;
+        let quote = block.get(at) == Some(&b'"');
+        ControlFlow::Break(quote.then_some((base + at, self.escaped)))
     }
 }
 
-/// The bits from `bit` on; none where that is behind the block.
-const fn from(bits: u64, bit: usize) -> u64 {
-    if bit < BLOCK { bits >> bit << bit } else { 0 }
-}
-
-/// The bytes that the escape at `at` takes.
-#[inline]
-fn escape(text: &[u8], at: usize) -> Option<usize> {
-    match text.get(at + 1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => Some(6),
-        _ => None,
+/// Whether what stands at `at` may follow a backslash.
+fn may_be_escaped(text: &[u8], at: usize) -> bool {
+    match text.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
+        Some(b'u') => text
+            .get(at + 1..at + 5)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        _ => false,
     }
 }
 
-/// Which bytes do not mean themselves: quotes, backslashes and control characters, one bit each, the first byte's lowest.
-#[inline]
-fn special(block: &[u8; BLOCK]) -> u64 {
-    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-    let last_control = u8x16::splat(0x1f);
-    block
-        .as_chunks::<16>()
-        .0
-        .iter()
-        .enumerate()
-        .fold(0, |bits, (n, sixteen)| {
+/// Bytes of a block that do not mean themselves, one bit each, the first byte's lowest.
+#[derive(Default)]
+struct Marks {
+    quotes: u64,
+    backslashes: u64,
+    controls: u64,
+    /// What most often follows a backslash.
+    common: u64,
+}
+
+impl Marks {
+    #[inline]
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let mut marks = Self::default();
+        for (n, sixteen) in block.as_chunks::<16>().0.iter().enumerate() {
             let lane = u8x16::new(*sixteen);
-            let control = lane.min(last_control).simd_eq(lane);
-            let marked = lane.simd_eq(quote) | lane.simd_eq(backslash) | control;
-            bits | u64::from(marked.to_bitmask()) << (16 * n)
-        })
+            let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
+            let bits = |lane: u8x16| u64::from(lane.to_bitmask()) << (16 * n);
+            let (quote, backslash) = (is(b'"'), is(b'\\'));
+            marks.quotes |= bits(quote);
+            marks.backslashes |= bits(backslash);
+            marks.controls |= bits(lane.min(u8x16::splat(0x1f)).simd_eq(lane));
+            marks.common |= bits(quote | backslash | is(b'n') | is(b't'));
+        }
+        marks
+    }
 }
 
 #[cfg(test)]
@@ -194,7 +203,8 @@ mod tests {
                 b'"' => return Some((at, escaped)),
                 b'\\' => {
                     escaped = true;
-                    escape(text, at)?
+                    let unicode = text.get(at + 1) == Some(&b'u');
+                    may_be_escaped(text, at + 1).then_some(if unicode { 6 } else { 2 })?
                 }
                 0..=0x1f => return None,
                 _ => 1,
