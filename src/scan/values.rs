@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+use aho_corasick::Span;
+use aho_corasick::packed::{self, Searcher};
+
 /// How values of some length are looked for.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -38,8 +41,13 @@ const BITS: usize = 16;
 const LARGEST_FILTER: usize = 1 << 25;
 const SMALLEST_FILTER: usize = 1 << 13;
 
+/// Of so few values a vector search for all at once looks at every byte of a text and is faster all the same.
+const FEW: usize = 16;
+
 /// Many exact values.
 pub struct Values {
+    /// Where they are few, and the processor has the vectors for it.
+    few: Option<Searcher>,
     classes: Vec<Class>,
 }
 
@@ -61,6 +69,15 @@ struct Class {
 
 impl Values {
     pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let values: Vec<&[u8]> = values.collect();
+        let few = (1..=FEW)
+            .contains(&values.len())
+            .then(|| search(&values))
+            .flatten();
+        if few.is_some() {
+            let classes = Vec::new();
+            return Self { few, classes };
+        }
         let mut sorted: [Vec<Box<[u8]>>; PLANS.len()] = Default::default();
         for value in values {
             let plan = PLANS.iter().position(|plan| value.len() >= plan.shortest);
@@ -71,6 +88,7 @@ impl Values {
         let classes = PLANS.into_iter().zip(sorted);
         let classes = classes.filter(|(_, values)| !values.is_empty());
         Self {
+            few,
             classes: classes
                 .map(|(plan, values)| Class::new(plan, values))
                 .collect(),
@@ -82,7 +100,28 @@ impl Values {
         for class in &self.classes {
             class.find(text, &mut found);
         }
+        let Some(few) = &self.few else {
+            return;
+        };
+        let (mut from, mut end) = (0, 0);
+        while let Some(one) = few.find_in(text, Span::from(from..text.len())) {
+            from = one.start() + 1;
+            // A value may begin inside of another.
+            if one.end() > end {
+                end = one.end();
+                found(one.start()..end);
+            }
+        }
     }
+}
+
+/// A search for the longest of these at each place.
+fn search(values: &[&[u8]]) -> Option<Searcher> {
+    packed::Config::new()
+        .match_kind(packed::MatchKind::LeftmostLongest)
+        .builder()
+        .extend(values)
+        .build()
 }
 
 impl Class {
@@ -245,8 +284,21 @@ mod tests {
     #[test]
     fn values_with_and_without_blanks_are_found() {
         let all = ["a pass phrase of words", "0123 abc", "no-blank-in-this-one"];
-        for (count, value) in [(3, all[0]), (3, all[1]), (3, all[2]), (1, all[0])] {
-            let values = Values::new(all[..count].iter().map(|value| value.as_bytes()));
+        let many: Vec<String> = (0..FEW)
+            .map(|number| format!("number {number:08}"))
+            .collect();
+        let many = many.iter().map(String::as_str);
+        let many: Vec<&str> = all.into_iter().chain(many).collect();
+        for (among, value) in [
+            (&many[..], all[0]),
+            (&many, all[1]),
+            (&many, all[2]),
+            (&all, all[0]),
+            (&all, all[1]),
+            (&all, all[2]),
+            (&all[..1], all[0]),
+        ] {
+            let values = Values::new(among.iter().map(|value| value.as_bytes()));
             let text = format!(" x {value} y");
             let mut found = Vec::new();
             values.find(text.as_bytes(), |place| found.push(place));
@@ -257,6 +309,14 @@ mod tests {
             let run = u64::from_le_bytes([b'a', b'z', 0xFF, byte, 0x80, b'!', b'~', b'0']);
             assert_eq!(has_blank(run), byte <= b' ', "{byte}");
         }
+    }
+
+    #[test]
+    fn a_value_that_begins_inside_another_is_found() {
+        let values = Values::new([b"abcdefgh".as_slice(), b"ghijklmn", b"cdefgh--"].into_iter());
+        let mut found = Vec::new();
+        values.find(b"x abcdefghijklmn abcdefgh", |place| found.push(place));
+        assert_eq!(found, [2..10, 8..16, 17..25]);
     }
 
     #[test]
