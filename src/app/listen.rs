@@ -1,45 +1,146 @@
-//! Runs Pingora's proxy on a runtime and a socket of our own: a bind that fails is an error and not a panic, port 0
-//! works, and a stop waits for streams and no longer (Pingora's own server sleeps its whole grace period).
+//! Runs Pingora's proxy on threads and a socket of our own: a bind that fails is an error and not a panic, port 0 works,
+//! and a stop waits for streams and no longer (Pingora's own server sleeps its whole grace period).
+//!
+//! Each thread has a runtime, a listening socket and connections to the providers of its own, so that a request never wakes
+//! another thread: not for its body, not for an idle connection that it takes from a pool. The kernel deals connections to
+//! the sockets (`SO_REUSEPORT`); one socket for all would leave a burst of them to whichever thread wakes first.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::proxy::{HttpProxy, ProxyServiceBuilder};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
-use pingora::services::Service;
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use tokio::net::TcpSocket;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tracing::error;
 
 use super::StartError;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 
-/// Connections that may wait to be accepted.
-const IDLE_UPSTREAM_CONNECTIONS: usize = 512;
+/// Connections to providers that each thread keeps for the next request: each has 64 KiB of buffers while it waits.
+const IDLE_UPSTREAM_CONNECTIONS: usize = 64;
+/// Buffers of a client's connection. A larger read is made past the buffer, straight to where the body is gathered.
+const BUFFERS: L4BufferSettings = L4BufferSettings {
+    read: Some(8 << 10),
+    write: Some(4 << 10),
+};
+/// Connections to each thread that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
-/// Binds the data address and serves on it until `stopped` turns true.
+/// The threads that serve; they end when this is dropped.
+pub struct Workers {
+    _ended: watch::Sender<()>,
+}
+
+/// Binds the data address and serves on it until `stopped` turns true: no connection is taken from then on.
 pub fn start(
-    gateway: Gateway,
+    gateway: &Gateway,
     settings: &Settings,
-    stopped: watch::Receiver<bool>,
-) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    stopped: &watch::Receiver<bool>,
+) -> Result<(SocketAddr, Workers), StartError> {
     let wanted = settings.listen.data;
     let failed = |source| StartError::Listen {
         address: wanted,
         source,
     };
-    let listener = TcpListener::bind(wanted).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let count = available_parallelism().map_or(1, usize::from);
+    let (address, listeners) = bind(wanted, count).map_err(failed)?;
+    let (workers, ended) = watch::channel(());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let worker = Worker {
+            runtime: Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(failed)?,
+            service: service(gateway.clone(), settings, address)?,
+            fds: fds(listener, address),
+            stopped: stopped.clone(),
+            ended: ended.clone(),
+        };
+        let thread = thread::Builder::new().name(format!("data-{number}"));
+        thread.spawn(|| worker.serve()).map_err(failed)?;
+    }
+    Ok((address, Workers { _ended: workers }))
+}
 
-    let threads = available_parallelism().map_or(1, usize::from);
+/// A thread that serves.
+struct Worker {
+    runtime: Runtime,
+    service: Service<HttpProxy<Gateway>>,
+    fds: ListenFds,
+    stopped: watch::Receiver<bool>,
+    ended: watch::Receiver<()>,
+}
+
+impl Worker {
+    fn serve(self) {
+        let Self {
+            runtime,
+            mut service,
+            fds,
+            stopped,
+            mut ended,
+        } = self;
+        runtime.block_on(async move {
+            let mut told = stopped.clone();
+            service.start_service(Some(fds), stopped, 1).await;
+            if !*told.borrow_and_update() {
+                error!("a data thread takes no more connections");
+            }
+            // Those that are open are served until the end, which is an error here: its sender is gone.
+            let _gone = ended.changed().await;
+        });
+        runtime.shutdown_background();
+    }
+}
+
+/// So many sockets that listen on one address.
+fn bind(wanted: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    if wanted.port() != 0 {
+        // Sockets that share a port would share it with another process of the same user too: this does not.
+        drop(TcpListener::bind(wanted)?);
+    }
+    let mut address = wanted;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok((address, listeners))
+}
+
+/// The socket under the name by which Pingora asks for it.
+fn fds(listener: TcpListener, address: SocketAddr) -> ListenFds {
+    let mut fds = Fds::new();
+    fds.add(address.to_string(), listener.into_raw_fd());
+    Arc::new(parking_lot::Mutex::new(fds))
+}
+
+fn service(
+    gateway: Gateway,
+    settings: &Settings,
+    address: SocketAddr,
+) -> Result<Service<HttpProxy<Gateway>>, StartError> {
     let conf = Arc::new(ServerConf {
-        threads,
         max_retries: usize::from(crate::gateway::MOST_ATTEMPTS),
         upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
         ..ServerConf::default()
@@ -50,20 +151,14 @@ pub fn start(
         .name("data")
         .server_options(options)
         .build();
-    let name = address.to_string();
-    match &settings.listen.tls {
-        None => service.add_tcp(&name),
-        Some(tls) => {
-            let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-            let mut tls = TlsSettings::intermediate(&cert, &key)
-                .map_err(|error| StartError::Tls(error.to_string()))?;
-            tls.enable_h2();
-            service.add_tls_with_settings(&name, None, tls);
-        }
+    let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(BUFFERS);
+    if let Some(tls) = &settings.listen.tls {
+        let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
+        let mut tls = TlsSettings::intermediate(&cert, &key)
+            .map_err(|error| StartError::Tls(error.to_string()))?;
+        tls.enable_h2();
+        listener = listener.tls(tls);
     }
-    let mut fds = Fds::new();
-    fds.add(name, listener.into_raw_fd());
-    let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
-    let serving = async move { service.start_service(Some(fds), stopped, 1).await };
-    Ok((address, tokio::spawn(serving)))
+    service.add_listener(listener);
+    Ok(service)
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use fleet::Fleet;
+use listen::Workers;
 use marks::Marks;
 
 pub use assemble::{AssembleError, Parts, assemble, people};
@@ -92,6 +93,7 @@ pub struct App {
     /// Turned on when no new connection is to be taken.
     stop: channel::Sender<bool>,
     draining: Arc<AtomicBool>,
+    workers: Workers,
     tasks: Vec<JoinHandle<()>>,
     sink: SqliteSink,
     fleet: Option<Fleet>,
@@ -206,8 +208,8 @@ impl App {
             .local_addr()
             .map_err(|source| failed(settings.listen.admin, source))?;
         watch::resolve_all(&shared.live.load().upstreams).await;
-        let (data_address, proxy) =
-            listen::start(gateway(settings, &shared), settings, stopped.clone())?;
+        let (data_address, workers) =
+            listen::start(&gateway(settings, &shared), settings, &stopped)?;
         let audit = &settings.audit;
         let sink = SqliteSink::start(&shared.log, &settings.state.dir, audit.retention)
             .map_err(StartError::Sink)?;
@@ -234,7 +236,6 @@ impl App {
             }
         };
         let tasks = vec![
-            proxy,
             tokio::spawn(serving),
             tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
             tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
@@ -250,6 +251,7 @@ impl App {
             shared,
             stop,
             draining,
+            workers,
             tasks,
             sink,
             fleet,
@@ -332,6 +334,7 @@ impl App {
         if cut > 0 {
             warn!(cut, "the time to drain is over");
         }
+        drop(self.workers);
         for task in self.tasks {
             task.abort();
         }
@@ -355,7 +358,7 @@ fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
         log: shared.log.clone(),
         metrics: Arc::clone(&shared.metrics),
         room: BodyRoom::new(settings.limits.buffered),
-        lines: Lines::default(),
+        lines: Arc::new(Lines::default()),
         key_pepper: shared.key.virtual_keys(),
         session_pepper: shared.key.derive("sessions"),
     }

@@ -52,6 +52,7 @@ pub const MOST_ATTEMPTS: u8 = 10;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Everything that requests share.
+#[derive(Clone)]
 pub struct Gateway {
     pub live: Arc<Live>,
     pub ledger: Arc<Ledger>,
@@ -59,7 +60,7 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub room: body::BodyRoom,
     /// Where requests wait for a lease.
-    pub lines: hold::Lines,
+    pub lines: Arc<hold::Lines>,
     /// The key under which virtual keys are hashed.
     pub key_pepper: Secret<[u8; 32]>,
     /// The key under which names of sessions are digested.
