@@ -18,7 +18,7 @@ use crate::policy::{Action, Actions, Gate, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
-use crate::scan::{Body, Report, Scanner, Undecodable, Workspace};
+use crate::scan::{Body, Report, Scanner, Seen, Undecodable, Workspace};
 
 /// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
 const KEPT_WORKSPACES: usize = 64;
@@ -81,12 +81,14 @@ impl Snapshot {
     }
 }
 
-/// A scanner with the workspaces that were made for it: both go when the rules are swapped.
+/// A scanner with what it remembers: all of it goes when the rules are swapped.
 pub struct Inspection {
     scanner: Scanner,
     /// What placeholders are made under.
     placeholder_key: Secret<[u8; 32]>,
     idle: Mutex<Vec<Workspace>>,
+    /// What this scanner found clean.
+    seen: Seen,
 }
 
 impl Inspection {
@@ -96,6 +98,7 @@ impl Inspection {
             scanner,
             placeholder_key,
             idle: Mutex::new(Vec::new()),
+            seen: Seen::new(),
         }
     }
 
@@ -115,26 +118,23 @@ impl Inspection {
 
     /// Scans one body with a workspace of its own.
     pub fn scan(&self, body: Body<'_>, team: Option<&Name>) -> Report {
-        self.scan_for(body, team, &|_| false)
+        self.with_workspace(|workspace| self.scanner.scan(workspace, body, team))
     }
 
-    /// The same for a team's request: what is to be redacted is found wherever it stands; see [`Scanner::scan_for`].
+    /// Scans a team's request: what of it was clean before is left out, and what is to be redacted is found wherever it
+    /// stands; see [`Scanner::scan_turn`].
     pub fn scan_request(&self, body: Body<'_>, name: &Name, team: &Team) -> Report {
         let redacted = |category: &Category| team.actions.action(category) == Action::Redact;
-        self.scan_for(body, Some(name), &redacted)
+        let (scanner, seen) = (&self.scanner, &self.seen);
+        self.with_workspace(|workspace| {
+            scanner.scan_turn(workspace, body, Some(name), &redacted, seen)
+        })
     }
 
-    fn scan_for(
-        &self,
-        body: Body<'_>,
-        team: Option<&Name>,
-        everywhere: &dyn Fn(&Category) -> bool,
-    ) -> Report {
+    fn with_workspace(&self, scan: impl FnOnce(&mut Workspace) -> Report) -> Report {
         let kept = self.idle.lock().pop();
         let mut workspace = kept.unwrap_or_else(|| self.scanner.workspace());
-        let report = self
-            .scanner
-            .scan_for(&mut workspace, body, team, everywhere);
+        let report = scan(&mut workspace);
         let mut idle = self.idle.lock();
         if idle.len() < KEPT_WORKSPACES {
             idle.push(workspace);

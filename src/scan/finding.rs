@@ -135,6 +135,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Everything was looked at, and nothing found.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.undecodable.is_none()
+    }
+
     /// The same findings, seen through a coding of the whole body: none has a place in the bytes as received.
     pub(super) fn sealed(mut self, layer: Layer) -> Self {
         for finding in &mut self.findings {

@@ -23,10 +23,13 @@ mod rule;
 #[cfg(test)]
 mod rule_examples;
 mod scanner;
+mod seen;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod turn_tests;
 pub mod validate;
 mod values;
 #[cfg(test)]
@@ -38,3 +41,4 @@ pub use known::KnownValues;
 pub use parse::{RuleFault, RuleFile};
 pub use rule::{Family, Rule, RuleSet};
 pub use scanner::{Body, Limits, Scanner, Workspace};
+pub use seen::Seen;

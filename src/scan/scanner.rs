@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::confirm::{self, Kind};
 use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
+use super::decode::chunks::{self, Chunk};
 use super::decode::coding::Coding;
 use super::decode::encoding;
+use super::decode::events::Gap;
 use super::decode::marks::Marks;
 use super::decode::pieces::{self, Digits, Piece};
 use super::engine::{BuildError, Engine, Hit, Memory, Wanted};
@@ -15,6 +17,7 @@ use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
 use super::known::{Known, KnownValues};
 use super::report;
 use super::rule::{Family, Rule, RuleSet};
+use super::seen::{Seen, Tag};
 use super::sweep;
 use super::text::Text;
 use crate::domain::{Category, Name, Secret};
@@ -24,6 +27,9 @@ const KEPT: usize = 8 << 20;
 
 /// Bytes of decoded pieces that even a small body may have, besides twice its own size.
 const SLACK: usize = 64 << 10;
+
+/// Bodies of fewer bytes are scanned whole: finding out what is new in them would take as long.
+const SHORT: usize = 8 << 10;
 
 /// The type of a body that is scanned as it is.
 const RAW: &str = "application/octet-stream";
@@ -107,6 +113,10 @@ pub struct Workspace {
     pieces: Vec<Piece>,
     /// Per rule: where its last match ended.
     resume: Vec<usize>,
+    chunks: Vec<Chunk>,
+    tags: Vec<Tag>,
+    /// What of the body is left out.
+    gaps: Vec<Gap>,
 }
 
 impl Scanner {
@@ -178,7 +188,57 @@ impl Scanner {
         team: Option<&Name>,
         everywhere: &dyn Fn(&Category) -> bool,
     ) -> Report {
+        self.scan_whole(workspace, body, Asked { team, everywhere })
+    }
+
+    /// The same for a request whose beginning may have been scanned before: `seen` knows what of it was clean.
+    #[must_use]
+    pub fn scan_turn(
+        &self,
+        workspace: &mut Workspace,
+        body: Body<'_>,
+        team: Option<&Name>,
+        everywhere: &dyn Fn(&Category) -> bool,
+        seen: &Seen,
+    ) -> Report {
         let asked = Asked { team, everywhere };
+        let plain = encoding::is_identity(body.content_encoding.unwrap_or_default());
+        let json = matches!(Format::of(body.content_type, body.bytes), (Format::Json, _));
+        if !plain || !json || body.bytes.len() < SHORT || self.prepare(workspace).is_err() {
+            return self.scan_whole(workspace, body, asked);
+        }
+        let news = self.scan_news(workspace, body, asked, seen);
+        let report = news.unwrap_or_else(|| self.scan_whole(workspace, body, asked));
+        if report.is_clean() {
+            workspace.tags.iter().for_each(|tag| seen.keep(*tag));
+        }
+        report
+    }
+
+    /// Scans what of a body is new. `None` where it all is, and where anything was found: what a finding is called and where
+    /// else it stands depends on the whole body.
+    fn scan_news(
+        &self,
+        workspace: &mut Workspace,
+        body: Body<'_>,
+        asked: Asked<'_>,
+        seen: &Seen,
+    ) -> Option<Report> {
+        let Workspace {
+            chunks, tags, gaps, ..
+        } = workspace;
+        chunks::cut(body.bytes, chunks);
+        seen.tags(asked.team, body.bytes, chunks, tags);
+        seen.gaps(chunks, tags, gaps);
+        if gaps.is_empty() {
+            return None;
+        }
+        let report = self.scan_plain(workspace, body.bytes, body.content_type, asked);
+        workspace.gaps.clear();
+        report.is_clean().then_some(report)
+    }
+
+    fn scan_whole(&self, workspace: &mut Workspace, body: Body<'_>, asked: Asked<'_>) -> Report {
         if let Err(why) = self.prepare(workspace) {
             return Report {
                 undecodable: Some(why),
@@ -212,7 +272,7 @@ impl Scanner {
         let (format, declared) = Format::of(content_type, body);
         let stopped = self.read(workspace, format, body).filter(|_| declared);
         let json = matches!(format, Format::Json | Format::JsonLines);
-        let not_text = declared && json && std::str::from_utf8(body).is_err();
+        let not_text = declared && json && !is_text(body, &workspace.gaps);
         let stopped = stopped.or(not_text.then_some(Undecodable::BadText));
         let depth = self.read_deeper(workspace, body.len(), asked.team);
         let swept = self.sweep(workspace, asked.everywhere).err();
@@ -230,13 +290,18 @@ impl Scanner {
 
     /// Makes the first text of the body.
     fn read(&self, workspace: &mut Workspace, format: Format, body: &[u8]) -> Option<Undecodable> {
-        let Workspace { texts, blocks, .. } = workspace;
+        let Workspace {
+            texts,
+            blocks,
+            gaps,
+            ..
+        } = workspace;
         blocks.clear();
         texts.resize_with(self.limits.nesting + 1, Text::default);
         let first = texts.first_mut()?;
         first.clear();
-        first.bytes.reserve_exact(body.len() + 256);
-        body::append(format, body, self.limits.depth, &mut first.bytes, blocks)
+        let bytes = &mut first.bytes;
+        body::append(format, body, self.limits.depth, bytes, blocks, gaps)
     }
 
     /// Matches the first text, makes the next of its coded pieces, and so on until nothing is coded any more.
@@ -442,6 +507,14 @@ impl Workspace {
             self.pieces.shrink_to(0);
         }
     }
+}
+
+/// Whether all that is not left out is UTF-8. What is left out begins and ends with a comma.
+fn is_text(body: &[u8], gaps: &[Gap]) -> bool {
+    let starts = std::iter::once(0).chain(gaps.iter().map(|gap| gap.end));
+    let ends = gaps.iter().map(|gap| gap.start);
+    let mut parts = starts.zip(ends.chain([body.len()]));
+    parts.all(|(start, end)| std::str::from_utf8(body.get(start..end).unwrap_or_default()).is_ok())
 }
 
 /// Which patterns go to which engine, and what their hits mean.

@@ -59,6 +59,15 @@ impl Blocks {
         }
     }
 
+    /// Outer values were left out: what follows has nothing before it.
+    pub fn gap(&mut self, in_list: bool) {
+        self.frames.clear();
+        self.open(false);
+        if in_list {
+            self.open(true);
+        }
+    }
+
     pub fn key(&mut self, at: Range<usize>) {
         if let Some(frame) = self.frames.last_mut() {
             frame.key = (at.start, at.end);

@@ -1,7 +1,7 @@
 //! The first text of a body, by its content type.
 
 use super::blocks::Blocks;
-use super::events::{Events, LEAF_END, Role};
+use super::events::{Events, Gap, LEAF_END, Role};
 use super::leaves::Leaves;
 use super::{form, json};
 use crate::scan::finding::{Layer, Undecodable};
@@ -97,21 +97,23 @@ fn raw<E: Events>(body: &[u8], at: usize, events: &mut E) {
     }
 }
 
-/// Appends the text of a body, and notes which blocks follow each other.
+/// Appends the text of a body, less what is left out, and notes which blocks follow each other. Only of JSON can anything
+/// be left out.
 pub fn append(
     format: Format,
     body: &[u8],
     depth: usize,
     text: &mut Vec<u8>,
     blocks: &mut Blocks,
+    gaps: &[Gap],
 ) -> Option<Undecodable> {
     if format == Format::Text {
         text.extend_from_slice(body);
         text.extend_from_slice(LEAF_END);
         return None;
     }
-    let mut leaves = Leaves::new(body, text, blocks);
+    let mut leaves = Leaves::new(body, text, blocks, gaps);
     let stopped = read(format, body, depth, &mut leaves);
-    leaves.finish();
-    stopped
+    let whole = leaves.finish();
+    stopped.or((!whole).then_some(Undecodable::BadJson { at: body.len() }))
 }

@@ -55,6 +55,19 @@ pub trait Events {
     fn close(&mut self) {}
     /// The next element or member of the innermost container follows.
     fn comma(&mut self) {}
+    /// Where to read on, if the outer values from `at` on are to be left out: they were found clean before.
+    fn skip(&mut self, _at: usize) -> Option<Gap> {
+        None
+    }
+}
+
+/// Outer values of a body that are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub start: usize,
+    pub end: usize,
+    /// Whether it ends inside of a list that is a member of the body; else inside of the body.
+    pub in_list: bool,
 }
 
 /// Reads a JSON string as [`Events::string`] must, telling of every piece.

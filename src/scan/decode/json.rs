@@ -77,7 +77,11 @@ pub fn walk<E: Events>(text: &[u8], many: bool, depth: usize, events: &mut E) ->
         depth: depth.min(DEPTH),
         values: 0,
     };
+    walk.skip(events);
     while let Some(&byte) = text.get(walk.at) {
+        if walk.expect == Expect::Next && walk.stack.depth <= 2 && walk.skip(events) {
+            continue;
+        }
         match byte {
             b' ' | b'\n' | b'\t' | b'\r' => walk.at += 1,
             b'"' => walk.string(events)?,
@@ -127,6 +131,21 @@ impl Walk<'_> {
         self.at += 1;
         self.expect = next;
         Ok(())
+    }
+
+    /// Leaves out what the listener wants left out from here on; what follows is as after any outer value.
+    fn skip<E: Events>(&mut self, events: &mut E) -> bool {
+        let Some(gap) = events.skip(self.at) else {
+            return false;
+        };
+        self.at = gap.end;
+        self.expect = Expect::Next;
+        self.stack = Stack::default();
+        self.stack.push(false);
+        if gap.in_list {
+            self.stack.push(true);
+        }
+        true
     }
 
     fn value_may_start(&self) -> Result<(), Stop> {

@@ -12,11 +12,8 @@ pub struct Lanes([u8x16; 4]);
 impl Lanes {
     #[inline]
     pub fn of(block: &[u8; BLOCK]) -> Self {
-        let mut lanes = [u8x16::ZERO; 4];
-        for (lane, sixteen) in lanes.iter_mut().zip(block.as_chunks::<16>().0) {
-            *lane = u8x16::new(*sixteen);
-        }
-        Self(lanes)
+        let lane = |at: usize| u8x16::new(*block.as_chunks().0.get(at).unwrap_or(&[b' '; 16]));
+        Self([lane(0), lane(1), lane(2), lane(3)])
     }
 
     /// As [`Self::of`], for the end of a text: what is missing is spaces.
@@ -41,6 +38,17 @@ impl Lanes {
         self.mask(|lane| {
             let same = |all, byte: &u8| all | lane.simd_eq(u8x16::splat(*byte));
             bytes.iter().fold(u8x16::ZERO, same)
+        })
+    }
+
+    /// Which bytes are brackets or commas.
+    #[inline]
+    pub fn structure(self) -> u64 {
+        self.mask(|lane| {
+            // A bit apart: `[` and `{`, `]` and `}`.
+            let bracket = lane | u8x16::splat(0x20);
+            let is = |lane: u8x16, byte: u8| lane.simd_eq(u8x16::splat(byte));
+            is(bracket, b'{') | is(bracket, b'}') | is(lane, b',')
         })
     }
 
@@ -174,6 +182,9 @@ mod tests {
             let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
             assert_eq!(Lanes::of(&block).any([b'"', b'\\']), slow);
             assert_eq!(Lanes::of(&block).has_high(), !block.is_ascii());
+            let slow = (0..BLOCK).filter(|at| b"{}[],".contains(&block[*at]));
+            let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
+            assert_eq!(Lanes::of(&block).structure(), slow);
         }
     }
 

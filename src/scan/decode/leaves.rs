@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::blocks::Blocks;
 use super::escape;
-use super::events::{self, Events, Role};
+use super::events::{self, Events, Gap, Role};
 use super::lanes::{BLOCK, Lanes};
 
 /// Bytes of room that a text has at least: what ends its leaves, and a stride that is not wholly used.
@@ -24,24 +24,34 @@ pub struct Leaves<'a> {
     blocks: &'a mut Blocks,
     /// Where the current leaf starts in the text.
     start: usize,
+    /// What is left out of the body, in its order.
+    gaps: &'a [Gap],
 }
 
 impl<'a> Leaves<'a> {
-    pub fn new(source: &'a [u8], text: &'a mut Vec<u8>, blocks: &'a mut Blocks) -> Self {
+    pub fn new(
+        source: &'a [u8],
+        text: &'a mut Vec<u8>,
+        blocks: &'a mut Blocks,
+        gaps: &'a [Gap],
+    ) -> Self {
+        let left_out: usize = gaps.iter().map(|gap| gap.end - gap.start).sum();
         text.clear();
-        text.resize(source.len() + ROOM, 0);
+        text.resize(source.len() - left_out + ROOM, 0);
         Self {
             source,
             text,
             length: 0,
             blocks,
             start: 0,
+            gaps,
         }
     }
 
-    /// The text is whole.
-    pub fn finish(self) {
+    /// The text is whole. Whether all that was to be left out was come across.
+    pub fn finish(self) -> bool {
         self.text.truncate(self.length);
+        self.gaps.is_empty()
     }
 
     /// Makes room for so many more bytes.
@@ -140,7 +150,8 @@ impl Events for Leaves<'_> {
 
     fn string(&mut self, source: &[u8], mut at: usize) -> Result<usize, usize> {
         // Nothing stands for more bytes than it takes, so this is room for the whole string.
-        self.room(source.len().saturating_sub(at));
+        let end = self.gaps.first().map_or(source.len(), |gap| gap.start);
+        self.room(end.saturating_sub(at));
         while let Some(window) = source.get(at..).and_then(<[u8]>::first_chunk)
             && let Some(block) = window.first_chunk()
         {
@@ -178,5 +189,13 @@ impl Events for Leaves<'_> {
 
     fn comma(&mut self) {
         self.blocks.comma();
+    }
+
+    #[inline]
+    fn skip(&mut self, at: usize) -> Option<Gap> {
+        let (gap, rest) = self.gaps.split_first().filter(|(gap, _)| gap.start == at)?;
+        self.gaps = rest;
+        self.blocks.gap(gap.in_list);
+        Some(*gap)
     }
 }

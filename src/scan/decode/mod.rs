@@ -5,6 +5,7 @@
 
 pub mod blocks;
 pub mod body;
+pub mod chunks;
 pub mod coding;
 pub mod encoding;
 pub mod escape;

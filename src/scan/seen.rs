@@ -1,0 +1,206 @@
+//! What was found clean before: an agent sends its whole history again with every turn, and only the end of it is new.
+//!
+//! A chunk of a body is known by a keyed digest of its bytes and of those of the chunk before it, since a secret may be cut
+//! in two by the end of a message. No digest of a chunk with a finding is kept, and none leaves the process.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use polyval::universal_hash::UniversalHash;
+use polyval::{Block, Polyval};
+
+use super::decode::chunks::{Chunk, Within};
+use super::decode::events::Gap;
+use crate::domain::Name;
+
+/// Digests that are looked at for one: those of a cache line.
+const WAYS: usize = 8;
+/// Digests kept: 4 MiB of them, for some gigabyte of history.
+const KEPT: usize = 1 << 19;
+
+/// A bounded set of digests; any number of scans look into it at once. A new digest drives out an old one.
+///
+/// POLYVAL (RFC 8452) is a universal hash: of two different chunks of n blocks of 16 bytes, whoever chose them without the
+/// key, the digests are the same with a chance of n in 2^128. A tag is 64 bits of a digest of digests: one that was never
+/// kept is taken for one of those that are looked at with a chance of 32 in 2^64 at most.
+pub struct Seen {
+    /// Of the bytes of a chunk.
+    bytes: Polyval,
+    /// Of the digests that a tag is of.
+    digests: Polyval,
+    lines: Box<[[AtomicU64; WAYS]]>,
+}
+
+/// A digest of a chunk and of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag(u64);
+
+impl Seen {
+    /// An empty set under a key of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of_lines(KEPT / WAYS)
+    }
+
+    fn of_lines(count: usize) -> Self {
+        let lines = (0..count).map(|_| std::array::from_fn(|_| AtomicU64::new(0)));
+        let keyed = || Polyval::new(&rand::random::<[u8; polyval::KEY_SIZE]>().into());
+        Self {
+            bytes: keyed(),
+            digests: keyed(),
+            lines: lines.collect(),
+        }
+    }
+
+    /// The tags of a body's chunks as this team sends them.
+    pub fn tags(&self, team: Option<&Name>, body: &[u8], chunks: &[Chunk], tags: &mut Vec<Tag>) {
+        tags.clear();
+        // Each team has names of its own that are looked for.
+        let team = self.digest(team.map_or("", Name::as_str).as_bytes(), [0, 0]);
+        let mut before = team;
+        for chunk in chunks {
+            let bytes = body.get(chunk.start..chunk.end).unwrap_or_default();
+            let within = [place(chunk.within.0), place(chunk.within.1)];
+            let own = self.digest(bytes, within);
+            let mut tag = self.digests.clone();
+            tag.update(&[team, before, own]);
+            let tag = tag.finalize();
+            let half = tag.first_chunk().copied().map_or(0, u64::from_le_bytes);
+            // Zero is the mark of an empty place.
+            tags.push(Tag(half.max(1)));
+            before = own;
+        }
+    }
+
+    /// The digest of a chunk: of its bytes, and then of how many they are and what they stand in.
+    fn digest(&self, bytes: &[u8], within: [u8; 2]) -> Block {
+        let mut digest = self.bytes.clone();
+        digest.update_padded(bytes);
+        let mut last = Block::default();
+        let length = (bytes.len() as u64).to_le_bytes();
+        for (to, from) in last.iter_mut().zip(length.into_iter().chain(within)) {
+            *to = from;
+        }
+        digest.update(&[last]);
+        digest.finalize()
+    }
+
+    /// What of a body need not be scanned again. The chunk before a new one is: a secret may begin in it.
+    pub fn gaps(&self, chunks: &[Chunk], tags: &[Tag], gaps: &mut Vec<Gap>) {
+        gaps.clear();
+        let known: Vec<bool> = tags.iter().map(|tag| self.has(*tag)).collect();
+        for (index, chunk) in chunks.iter().enumerate() {
+            let old = |index: usize| known.get(index) == Some(&true);
+            // What follows the last chunk is new.
+            if !old(index) || !old(index + 1) {
+                continue;
+            }
+            let in_list = chunk.within.1 == Within::List;
+            match gaps.last_mut().filter(|gap| gap.end == chunk.start) {
+                Some(gap) => (gap.end, gap.in_list) = (chunk.end, in_list),
+                None => gaps.push(Gap {
+                    start: chunk.start,
+                    end: chunk.end,
+                    in_list,
+                }),
+            }
+        }
+    }
+
+    fn has(&self, tag: Tag) -> bool {
+        self.line(tag)
+            .is_some_and(|line| line.iter().any(|one| one.load(Ordering::Relaxed) == tag.0))
+    }
+
+    /// Keeps a tag. Two scans that keep at the same place may lose one of theirs, which costs a scan.
+    pub fn keep(&self, tag: Tag) {
+        let Some(line) = self.line(tag).filter(|_| !self.has(tag)) else {
+            return;
+        };
+        let empty = |one: &&AtomicU64| one.load(Ordering::Relaxed) == 0;
+        // Which one is driven out depends on the digest, that is, on chance.
+        let chosen = line.get((tag.0 >> 60) as usize % WAYS);
+        if let Some(place) = line.iter().find(empty).or(chosen) {
+            place.store(tag.0, Ordering::Relaxed);
+        }
+    }
+
+    fn line(&self, tag: Tag) -> Option<&[AtomicU64; WAYS]> {
+        let count = self.lines.len().max(1) as u64;
+        self.lines.get(usize::try_from(tag.0 % count).unwrap_or(0))
+    }
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn place(within: Within) -> u8 {
+    match within {
+        Within::Start => 0,
+        Within::Body => 1,
+        Within::List => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::chunks::cut;
+    use super::*;
+
+    fn tags(seen: &Seen, team: &str, body: &str) -> Vec<Tag> {
+        let (mut chunks, mut tags) = (Vec::new(), Vec::new());
+        cut(body.as_bytes(), &mut chunks);
+        let team = Name::new(team);
+        seen.tags(Some(&team), body.as_bytes(), &chunks, &mut tags);
+        tags
+    }
+
+    fn body(letters: &str) -> String {
+        let long = letters
+            .chars()
+            .map(|c| format!("\"{}\"", c.to_string().repeat(5000)));
+        format!(
+            r#"{{"messages": [{}]}}"#,
+            long.collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    #[test]
+    fn a_chunk_is_known_after_the_same_chunk_for_the_same_team_alone() {
+        let seen = Seen::of_lines(64);
+        let first = tags(&seen, "one", &body("abcz"));
+        assert_eq!(first.len(), 4);
+        assert_eq!(tags(&seen, "one", &body("abcz")), first);
+        let shared = |other: &str, team: &str| {
+            let other = tags(&seen, team, &body(other));
+            other.iter().filter(|tag| first.contains(tag)).count()
+        };
+        assert_eq!(shared("abcz", "two"), 0);
+        assert_eq!(shared("abczz", "one"), 4);
+        assert_eq!(shared("abxcz", "one"), 3, "not the one after another");
+        assert_eq!(shared("bacz", "one"), 1);
+    }
+
+    #[test]
+    fn what_is_kept_is_had_until_it_is_driven_out() {
+        let seen = Seen::of_lines(1);
+        let tag = |number: u64| Tag((number << 60) | (number + 1));
+        for number in 0..WAYS as u64 {
+            assert!(!seen.has(tag(number)));
+            seen.keep(tag(number));
+            seen.keep(tag(number));
+            assert!(seen.has(tag(number)));
+        }
+        let had = |seen: &Seen| (0..WAYS as u64).filter(|one| seen.has(tag(*one))).count();
+        assert_eq!(
+            had(&seen),
+            WAYS,
+            "a tag that is had already takes no other place"
+        );
+        seen.keep(tag(WAYS as u64));
+        assert!(seen.has(tag(WAYS as u64)));
+        assert_eq!(had(&seen), WAYS - 1);
+    }
+}

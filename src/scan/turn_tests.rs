@@ -1,0 +1,188 @@
+//! Turn after turn of a conversation: what is left out because it was clean before is never missed.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::tests::{RULES, scanner};
+use super::*;
+use crate::domain::Name;
+
+const KEY: &str = "acme_0123456789abcdef";
+
+struct Talk {
+    scanner: Scanner,
+    workspace: Workspace,
+    seen: Seen,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let scanner = scanner(RULES);
+        Self {
+            workspace: scanner.workspace(),
+            scanner,
+            seen: Seen::new(),
+        }
+    }
+
+    /// Scans a turn; its report is that of a whole scan, but for the bytes that were decoded for it.
+    fn turn(&mut self, body: &Value, team: &str) -> Report {
+        let text = body.to_string();
+        let body = Body {
+            bytes: text.as_bytes(),
+            content_type: Some("application/json"),
+            content_encoding: None,
+        };
+        let (team, all) = (Name::new(team), |_: &_| true);
+        let workspace = &mut self.workspace;
+        let turn = self
+            .scanner
+            .scan_turn(workspace, body, Some(&team), &all, &self.seen);
+        let whole = self.scanner.scan_for(workspace, body, Some(&team), &all);
+        assert_eq!(turn.findings, whole.findings, "{text}");
+        assert_eq!(turn.undecodable, whole.undecodable, "{text}");
+        assert!(turn.decoded_bytes <= whole.decoded_bytes);
+        turn
+    }
+}
+
+fn prose(bytes: usize) -> String {
+    "It is so, and then not. ".repeat(bytes / 24)
+}
+
+fn said(texts: &[String]) -> Value {
+    let said = texts
+        .iter()
+        .map(|text| json!({"role": "user", "content": text}));
+    json!({"model": "m", "system": prose(3000), "messages": said.collect::<Vec<_>>()})
+}
+
+#[test]
+fn only_what_is_new_is_scanned() {
+    let mut talk = Talk::new();
+    let mut texts = vec![prose(40_000), prose(40_000)];
+    let first = talk.turn(&said(&texts), "one");
+    assert!(first.decoded_bytes > 80_000, "{first:?}");
+    texts.push(prose(5_000));
+    texts.push(prose(5_000));
+    let second = talk.turn(&said(&texts), "one");
+    // What is new, and the message before it.
+    let news = 50_000..55_000;
+    assert!(news.contains(&second.decoded_bytes), "{second:?}");
+    texts.push(prose(2_000));
+    let third = talk.turn(&said(&texts), "one");
+    assert!(third.decoded_bytes < 20_000, "{third:?}");
+    let other = talk.turn(&said(&texts), "two");
+    assert!(other.decoded_bytes > 80_000, "{other:?}");
+}
+
+#[test]
+fn a_secret_in_a_later_turn_is_found_with_its_place() {
+    let mut talk = Talk::new();
+    let mut texts = vec![prose(20_000), prose(5_000)];
+    assert!(talk.turn(&said(&texts), "one").is_clean());
+    texts.push(format!("{} {KEY}", prose(5_000)));
+    let report = talk.turn(&said(&texts), "one");
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.findings[0].path, "$.messages[2].content");
+    // It is found again as long as it is there, and what was said before it too.
+    texts.push(prose(2_000));
+    assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 1);
+    // A name of a thing said long ago is one everywhere once it is told.
+    texts[1].push_str(&KEY[5..]);
+    assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 2);
+}
+
+#[test]
+fn a_secret_that_a_new_message_completes_is_found() {
+    let mut talk = Talk::new();
+    let (head, tail) = KEY.split_at(9);
+    let mut texts = vec![
+        prose(20_000),
+        format!("{}{head}", prose(6_000)),
+        prose(6_000),
+    ];
+    assert!(talk.turn(&said(&texts), "one").is_clean());
+    let rest = format!("{tail} {}", prose(6_000));
+    let other = [prose(20_000), rest.clone(), prose(6_000)];
+    assert!(talk.turn(&said(&other), "one").is_clean());
+    // Each message was clean before; one after the other they are not.
+    texts.insert(2, rest);
+    assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 1);
+}
+
+#[test]
+fn a_word_at_the_end_of_an_old_message_announces_a_secret_in_a_new_one() {
+    let mut talk = Talk::new();
+    let mut texts = vec![
+        prose(20_000),
+        format!("{} heron", prose(6_000)),
+        prose(6_000),
+    ];
+    assert!(talk.turn(&said(&texts), "one").is_clean());
+    texts.insert(
+        2,
+        format!("0123456789abcdef0123456789abcdef {}", prose(6_000)),
+    );
+    assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 1);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_never_taken_for_one_that_does_not() {
+    let mut talk = Talk::new();
+    let whole = said(&[prose(20_000), prose(3_000)]).to_string();
+    assert!(
+        talk.turn(&serde_json::from_str(&whole).unwrap(), "one")
+            .is_clean()
+    );
+    for broken in [
+        &whole[..whole.len() - 2],
+        &whole[..whole.len() - 1500],
+        &whole.replace("\"messages\":[", "\"messages\":{"),
+        &format!("{whole}}}"),
+    ] {
+        let body = Body {
+            bytes: broken.as_bytes(),
+            content_type: Some("application/json"),
+            content_encoding: None,
+        };
+        let team = Name::new("one");
+        let Talk {
+            scanner,
+            workspace,
+            seen,
+        } = &mut talk;
+        let turn = scanner.scan_turn(workspace, body, Some(&team), &|_| false, seen);
+        let whole = scanner.scan_for(workspace, body, Some(&team), &|_| false);
+        assert_eq!(turn, whole);
+        assert!(turn.undecodable.is_some());
+    }
+}
+
+/// Messages out of few pieces, so that turns repeat them in other orders: prose, a key, its halves.
+fn message() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        6 => (0usize..9000).prop_map(prose),
+        1 => Just(KEY.to_owned()),
+        2 => Just(KEY[..9].to_owned()),
+        2 => Just(KEY[9..].to_owned()),
+        1 => Just("\"\\\n{[,]}".to_owned()),
+    ];
+    proptest::collection::vec(piece, 1..3).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_turn_reports_what_a_whole_scan_does(
+        messages in proptest::collection::vec(message(), 4..12),
+        turns in proptest::collection::vec(proptest::collection::vec(0usize..12, 3..12), 2..6),
+    ) {
+        let mut talk = Talk::new();
+        for turn in turns {
+            let texts: Vec<String> = turn.iter().filter_map(|at| messages.get(*at).cloned()).collect();
+            talk.turn(&said(&texts), "one");
+        }
+    }
+}
