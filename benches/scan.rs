@@ -1,7 +1,7 @@
 //! The whole scan (decode, walk, match, confirm) in bytes per second, beside the same bodies through Hyperscan alone and
 //! through `regex::RegexSet`.
 //!
-//! `cargo bench --bench scan`. The bodies are this repository's sources as an agent sends them;
+//! And what an agent's next turn costs, of which nineteen twentieths were scanned before. `cargo bench --bench scan`. The bodies are this repository's sources as an agent sends them;
 //! `TOLLGATE_BODIES=DIR cargo bench --bench scan` takes the files of a folder instead.
 
 #![expect(clippy::expect_used, reason = "a benchmark may stop")]
@@ -16,7 +16,7 @@ use regex::bytes::RegexSetBuilder;
 use serde_json::json;
 use tollgate::cli::scan::shipped::RULES;
 use tollgate::domain::Secret;
-use tollgate::scan::{Body, Family, KnownValues, Limits, RuleSet, Scanner};
+use tollgate::scan::{Body, Family, KnownValues, Limits, RuleSet, Scanner, Seen};
 
 /// Bytes of source in one body.
 const BODY: usize = 200 << 10;
@@ -78,32 +78,80 @@ fn scan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Bytes(bytes as u64));
     group.sample_size(20);
-    whole(&mut group, &bodies, rules);
+    let key = Secret::new([0; 32]);
+    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default());
+    let scanner = scanner.expect("the shipped rules compile");
+    whole(&mut group, &bodies, &scanner);
     hyperscan_alone(&mut group, &bodies, &patterns);
     group.sample_size(10);
     regex_set(&mut group, &bodies, &patterns);
+    group.sample_size(20);
+    next_turn(&mut group, &bodies, &scanner);
     group.finish();
 }
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-fn whole(group: &mut Group<'_>, bodies: &[Vec<u8>], rules: RuleSet) {
-    let key = Secret::new([0; 32]);
-    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default());
-    let scanner = scanner.expect("the shipped rules compile");
+fn whole(group: &mut Group<'_>, bodies: &[Vec<u8>], scanner: &Scanner) {
     let mut workspace = scanner.workspace();
     group.bench_function("whole", |bencher| {
         bencher.iter(|| {
             for body in bodies {
-                let body = Body {
-                    bytes: body,
-                    content_type: Some("application/json"),
-                    content_encoding: None,
-                };
-                std::hint::black_box(scanner.scan(&mut workspace, body, None));
+                std::hint::black_box(scanner.scan(&mut workspace, json_body(body), None));
             }
         });
     });
+}
+
+const fn json_body(bytes: &[u8]) -> Body<'_> {
+    Body {
+        bytes,
+        content_type: Some("application/json"),
+        content_encoding: None,
+    }
+}
+
+/// Every body with one more message, a twentieth of its size and never the same; those without messages are left out.
+fn next_turn(group: &mut Group<'_>, bodies: &[Vec<u8>], scanner: &Scanner) {
+    let mut turns: Vec<(Vec<u8>, usize)> = bodies.iter().filter_map(|body| turn(body)).collect();
+    let bytes: usize = turns.iter().map(|(body, _)| body.len()).sum();
+    group.throughput(Throughput::Bytes(bytes as u64));
+    let (mut workspace, seen, mut count) = (scanner.workspace(), Seen::new(), 0);
+    for (name, remembers) in [("next turn", true), ("next turn, scanned whole", false)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                count += 1;
+                for (body, number) in &mut turns {
+                    body[*number..*number + MARK.len()]
+                        .copy_from_slice(format!("{count:016}").as_bytes());
+                    let body = json_body(body);
+                    let report = if remembers {
+                        scanner.scan_turn(&mut workspace, body, None, &|_| false, &seen)
+                    } else {
+                        scanner.scan(&mut workspace, body, None)
+                    };
+                    std::hint::black_box(report);
+                }
+            });
+        });
+    }
+}
+
+/// Stands where each turn has a number of its own.
+const MARK: &str = "0000-the-number-";
+
+/// The turn after a body, and where its number is.
+fn turn(body: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut turn: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let list = ["messages", "input"]
+        .into_iter()
+        .find(|name| turn[name].is_array())?;
+    let words = "and so it goes on, as it went before; ".repeat(body.len() / 20 / 38);
+    let said = json!({ "role": "user", "content": format!("{MARK}{words}") });
+    turn[list].as_array_mut()?.push(said);
+    let turn = serde_json::to_vec(&turn).ok()?;
+    let number = memchr::memmem::find(&turn, MARK.as_bytes())?;
+    Some((turn, number))
 }
 
 fn hyperscan_alone(group: &mut Group<'_>, bodies: &[Vec<u8>], patterns: &[String]) {

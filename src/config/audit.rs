@@ -22,7 +22,7 @@ pub(super) fn audit(t: &mut Table<'_>, base: &Path) -> Audit {
         }),
         on_full: t.or("on_full", OnFull::Refuse, |v| v.choice(&fulls)),
         retention: t.or("retention", DAY * 400, |v| v.duration(DAY..=DAY * 36_500)),
-        flush_interval: t.or("flush_interval", Duration::from_millis(10), |v| {
+        flush_interval: t.or("flush_interval", Duration::from_millis(50), |v| {
             v.duration(Duration::from_millis(1)..=Duration::from_secs(10))
         }),
         segment: t.or("segment", 64 * MIB, |v| v.size(MIB..=4 * GIB)),

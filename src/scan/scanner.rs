@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use simdutf8::basic::from_utf8;
+
 use super::confirm::{self, Kind};
 use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
@@ -514,7 +516,7 @@ fn is_text(body: &[u8], gaps: &[Gap]) -> bool {
     let starts = std::iter::once(0).chain(gaps.iter().map(|gap| gap.end));
     let ends = gaps.iter().map(|gap| gap.start);
     let mut parts = starts.zip(ends.chain([body.len()]));
-    parts.all(|(start, end)| std::str::from_utf8(body.get(start..end).unwrap_or_default()).is_ok())
+    parts.all(|(start, end)| from_utf8(body.get(start..end).unwrap_or_default()).is_ok())
 }
 
 /// Which patterns go to which engine, and what their hits mean.

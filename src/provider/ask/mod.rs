@@ -78,7 +78,7 @@ pub fn read_ask(endpoint: Endpoint, body: &[u8]) -> Result<Ask, AskError> {
             column,
         }
     };
-    if let Err(error) = std::str::from_utf8(body) {
+    if let Err(error) = simdutf8::compat::from_utf8(body) {
         return Err(fault("the body is not UTF-8", error.valid_up_to() as u64));
     }
     let mut walker = Walker::new();
