@@ -19,7 +19,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
-use tokio::net::TcpSocket;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tracing::error;
@@ -35,8 +35,8 @@ const BUFFERS: L4BufferSettings = L4BufferSettings {
     read: Some(8 << 10),
     write: Some(4 << 10),
 };
-/// Connections to each thread that may wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// Long scans beside each thread at a time; more wait for one another, and not for the processor.
+const LONG_SCANS: usize = 4;
 
 /// The threads that serve; they end when this is dropped.
 pub struct Workers {
@@ -61,6 +61,7 @@ pub fn start(
         let worker = Worker {
             runtime: Builder::new_current_thread()
                 .enable_all()
+                .max_blocking_threads(LONG_SCANS)
                 .build()
                 .map_err(failed)?,
             service: service(gateway.clone(), settings, address)?,
@@ -105,25 +106,23 @@ impl Worker {
     }
 }
 
-/// So many sockets that listen on one address.
+/// So many sockets that listen on one address. The first has it for itself until it listens, so that no other process
+/// comes to share it.
 fn bind(wanted: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    if wanted.port() != 0 {
-        // Sockets that share a port would share it with another process of the same user too: this does not.
-        drop(TcpListener::bind(wanted)?);
-    }
-    let mut address = wanted;
-    let mut listeners = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?.into_std()?;
-        address = listener.local_addr()?;
-        listeners.push(listener);
+    let first = TcpListener::bind(wanted)?;
+    first.set_nonblocking(true)?;
+    SockRef::from(&first).set_reuse_port(true)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..count {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        // Pingora listens on it with a backlog of its own.
+        socket.listen(1)?;
+        listeners.push(socket.into());
     }
     Ok((address, listeners))
 }

@@ -217,8 +217,8 @@ impl Scanner {
         report
     }
 
-    /// Scans what of a body is new. `None` where it all is, and where anything was found: what a finding is called and where
-    /// else it stands depends on the whole body.
+    /// Scans what of a body is new. `None` where it all is, and where anything was found: what a finding is called, where
+    /// it lies and where else it stands depends on the whole body.
     fn scan_news(
         &self,
         workspace: &mut Workspace,
@@ -235,9 +235,18 @@ impl Scanner {
         if gaps.is_empty() {
             return None;
         }
-        let report = self.scan_plain(workspace, body.bytes, body.content_type, asked);
+        let (_, problem) = self.look(workspace, body.bytes, body.content_type, asked);
         workspace.gaps.clear();
-        report.is_clean().then_some(report)
+        let found = workspace
+            .texts
+            .iter()
+            .any(|text| !text.confirmed.is_empty());
+        let decoded_bytes = workspace.decoded_bytes();
+        workspace.shrink();
+        (problem.is_none() && !found).then(|| Report {
+            decoded_bytes,
+            ..Report::default()
+        })
     }
 
     fn scan_whole(&self, workspace: &mut Workspace, body: Body<'_>, asked: Asked<'_>) -> Report {
@@ -271,6 +280,27 @@ impl Scanner {
         content_type: Option<&str>,
         asked: Asked<'_>,
     ) -> Report {
+        let (format, problem) = self.look(workspace, body, content_type, asked);
+        let (findings, whole) = report::findings(self, format, body, &workspace.texts);
+        let unlisted = (!whole).then_some(Undecodable::TooManyFindings);
+        let report = Report {
+            findings,
+            undecodable: unlisted.or(problem),
+            decoded_bytes: workspace.decoded_bytes(),
+        };
+        workspace.shrink();
+        report
+    }
+
+    /// Fills the workspace's texts and what was found in them; the format that the body was read as, and what of it could
+    /// not be.
+    fn look(
+        &self,
+        workspace: &mut Workspace,
+        body: &[u8],
+        content_type: Option<&str>,
+        asked: Asked<'_>,
+    ) -> (Format, Option<Undecodable>) {
         let (format, declared) = Format::of(content_type, body);
         let stopped = self.read(workspace, format, body).filter(|_| declared);
         let json = matches!(format, Format::Json | Format::JsonLines);
@@ -278,16 +308,7 @@ impl Scanner {
         let stopped = stopped.or(not_text.then_some(Undecodable::BadText));
         let depth = self.read_deeper(workspace, body.len(), asked.team);
         let swept = self.sweep(workspace, asked.everywhere).err();
-        let (findings, whole) = report::findings(self, format, body, &workspace.texts);
-        let unlisted = (!whole).then_some(Undecodable::TooManyFindings);
-        let decoded_bytes = workspace.texts.iter().map(|text| text.bytes.len() as u64);
-        let report = Report {
-            findings,
-            undecodable: unlisted.or(stopped).or(depth).or(swept),
-            decoded_bytes: decoded_bytes.sum(),
-        };
-        workspace.shrink();
-        report
+        (format, stopped.or(depth).or(swept))
     }
 
     /// Makes the first text of the body.
@@ -498,6 +519,11 @@ pub(super) struct Label<'a> {
 }
 
 impl Workspace {
+    /// Bytes of all texts.
+    fn decoded_bytes(&self) -> u64 {
+        self.texts.iter().map(|text| text.bytes.len() as u64).sum()
+    }
+
     fn shrink(&mut self) {
         for text in &mut self.texts {
             text.shrink(KEPT);

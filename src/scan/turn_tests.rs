@@ -112,6 +112,52 @@ fn a_secret_that_a_new_message_completes_is_found() {
 }
 
 #[test]
+fn a_secret_is_found_whatever_the_whole_body_has_at_its_place() {
+    let mut talk = Talk::new();
+    let empty = json!({"content": vec![""; 4000], "x": prose(6000)});
+    let second = json!({"content": prose(6000)});
+    let turn = json!({"messages": [empty, second]});
+    assert!(talk.turn(&turn, "one").is_clean());
+    for lead in 0..5 {
+        let third = json!({"content": format!("{}{KEY} {}", " ".repeat(lead), prose(6000))});
+        let turn = json!({"messages": [empty, second, third]});
+        assert_eq!(talk.turn(&turn, "one").findings.len(), 1);
+    }
+}
+
+#[test]
+fn outer_values_are_read_as_one_as_far_as_is_scanned_again() {
+    let mut talk = Talk::new();
+    let item = |text: &str| json!({"text": text, "more": {"x": prose(6000)}});
+    let (a, b, c) = (item("acme_01"), item("2345678"), item("9abcdef"));
+    assert!(talk.turn(&json!({"input": [a, b]}), "one").is_clean());
+    // The whole scan that this is compared with does not look further either.
+    talk.turn(&json!({"input": [a, b, c]}), "one");
+    let (a, b) = (item("acme_01"), item("23456789abcdef"));
+    talk.turn(&json!({"input": [a]}), "one");
+    assert_eq!(
+        talk.turn(&json!({"input": [a, b]}), "one").findings.len(),
+        1
+    );
+}
+
+#[test]
+fn which_strings_of_an_item_are_read_as_one_depends_on_two_items_alone() {
+    let mut talk = Talk::new();
+    let (head, tail) = KEY.split_at(9);
+    let more = json!({"x": prose(6000)});
+    let first = json!({"e": "-", "a": "-", "b": "-", "c": "-", "more": more});
+    let item = |e: &str| json!({"a": "-", "b": "-", "c": "-", "d": "-", "e": e, "more": more});
+    let (second, third) = (item(head), item(tail));
+    assert!(
+        talk.turn(&json!({"input": [first, second]}), "one")
+            .is_clean()
+    );
+    let turn = talk.turn(&json!({"input": [first, second, third]}), "one");
+    assert_eq!(turn.findings.len(), 1);
+}
+
+#[test]
 fn a_word_at_the_end_of_an_old_message_announces_a_secret_in_a_new_one() {
     let mut talk = Talk::new();
     let mut texts = vec![

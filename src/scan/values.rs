@@ -103,13 +103,16 @@ impl Values {
         let Some(few) = &self.few else {
             return;
         };
-        let (mut from, mut end) = (0, 0);
+        let (mut from, mut last) = (0, 0..0);
         while let Some(one) = few.find_in(text, Span::from(from..text.len())) {
             from = one.start() + 1;
-            // A value may begin inside of another.
-            if one.end() > end {
-                end = one.end();
-                found(one.start()..end);
+            // A value may begin inside of another. One that begins inside of itself is a row of the same sign.
+            let place = one.start()..one.end();
+            let repeats =
+                place.start < last.end && text.get(place.clone()) == text.get(last.clone());
+            if place.end > last.end && !repeats {
+                found(place.clone());
+                last = place;
             }
         }
     }
@@ -317,6 +320,10 @@ mod tests {
         let mut found = Vec::new();
         values.find(b"x abcdefghijklmn abcdefgh", |place| found.push(place));
         assert_eq!(found, [2..10, 8..16, 17..25]);
+        let values = Values::new([b"--------".as_slice()].into_iter());
+        let mut found = Vec::new();
+        values.find(b"--------------------", |place| found.push(place));
+        assert_eq!(found, [0..8, 8..16]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-/// Strings remembered of each element of a list.
-const LEAVES: usize = 4;
+/// Strings remembered of each element of a list: its first, so that nothing but the element before decides which.
+const LEAVES: usize = 6;
 /// Joins kept of one body.
 const JOINS: usize = 1 << 16;
 
@@ -12,10 +12,19 @@ const JOINS: usize = 1 << 16;
 #[derive(Default)]
 pub struct Blocks {
     frames: Vec<Frame>,
-    /// Ends and starts, in the text, of blocks that follow each other.
-    pub joins: Vec<(usize, usize)>,
+    /// Blocks that follow each other, in the order of the text.
+    pub joins: Vec<Join>,
     /// There were more of them than are kept.
     pub overflow: bool,
+}
+
+/// Where one block ends in the text and the next starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Join {
+    pub end: usize,
+    pub start: usize,
+    /// They stand in a list that is a member of the body: each may be all that is new of it.
+    pub outer: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -24,15 +33,31 @@ struct Frame {
     index: usize,
     /// The current key of an object, as bytes of the text.
     key: (usize, usize),
-    /// Of a list: its latest strings, by the key they stood under in their element.
-    leaves: [Option<Leaf>; LEAVES],
+    /// Of a list: the first strings of its element at hand, with the element's number, and of the one before.
+    now: (usize, [Option<Leaf>; LEAVES]),
+    before: [Option<Leaf>; LEAVES],
 }
 
+/// The key that a string stood under in its element, and where it ended.
 #[derive(Clone, Copy)]
 struct Leaf {
-    index: usize,
     key: (usize, usize),
     end: usize,
+}
+
+impl Frame {
+    /// Turns to the element at hand, if that is another one.
+    fn turn(&mut self) {
+        let (index, leaves) = self.now;
+        if index != self.index {
+            self.before = if index + 1 == self.index {
+                leaves
+            } else {
+                [None; LEAVES]
+            };
+            self.now = (self.index, [None; LEAVES]);
+        }
+    }
 }
 
 impl Blocks {
@@ -76,43 +101,33 @@ impl Blocks {
 
     /// A string value stands at these bytes of the text.
     pub fn value(&mut self, text: &[u8], at: Range<usize>) {
-        let (list, key) = match self.frames.as_mut_slice() {
-            [.., list] if list.array => (list, (0, 0)),
-            [.., list, element] if list.array => {
-                let key = element.key;
-                (list, key)
-            }
+        let depth = self.frames.len();
+        let (list, key, outer) = match self.frames.as_mut_slice() {
+            [.., list] if list.array => (list, (0, 0), depth == 2),
+            [.., list, element] if list.array => (list, element.key, depth == 3),
             _ => return,
         };
-        let index = list.index;
+        list.turn();
         let name = |key: (usize, usize)| text.get(key.0..key.1);
-        let same = |leaf: &Option<Leaf>| leaf.is_some_and(|leaf| name(leaf.key) == name(key));
-        let stale = |leaf: &Option<Leaf>| leaf.is_none_or(|leaf| leaf.index + 1 < index);
-        let leaves = &list.leaves;
-        let slot = leaves
-            .iter()
-            .position(same)
-            .or_else(|| leaves.iter().position(stale));
-        let Some(slot) = slot.and_then(|slot| list.leaves.get_mut(slot)) else {
-            return;
-        };
-        if let Some(before) = slot
-            && before.index + 1 == index
-            && name(before.key) == name(key)
+        let same = |leaf: &&Leaf| name(leaf.key) == name(key);
+        let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
+        if let Some(before) = list.before.iter().flatten().find(same)
+            && before.end.checked_sub(1).is_some_and(shown)
+            && shown(at.start)
         {
-            let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
-            if before.end.checked_sub(1).is_some_and(shown) && shown(at.start) {
-                if self.joins.len() < JOINS {
-                    self.joins.push((before.end, at.start));
-                } else {
-                    self.overflow = true;
-                }
+            if self.joins.len() < JOINS {
+                self.joins.push(Join {
+                    end: before.end,
+                    start: at.start,
+                    outer,
+                });
+            } else {
+                self.overflow = true;
             }
         }
-        *slot = Some(Leaf {
-            index,
-            key,
-            end: at.end,
-        });
+        let leaf = Leaf { key, end: at.end };
+        if let Some(slot) = list.now.1.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(leaf);
+        }
     }
 }

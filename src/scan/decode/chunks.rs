@@ -93,6 +93,8 @@ struct Nesting {
     object: bool,
     /// The container at depth two is a list.
     list: bool,
+    /// Nothing but its bracket has been read of it: what follows is not what follows a value.
+    begins: bool,
     /// Bytes of strings before the block at hand.
     told: usize,
     /// Where the chunk at hand starts, inside of what, and what was told then.
@@ -107,6 +109,7 @@ impl Default for Nesting {
             depth: 0,
             object: false,
             list: false,
+            begins: false,
             told: 0,
             start: 0,
             within: Within::Start,
@@ -124,13 +127,14 @@ impl Nesting {
             self.depth += 1;
             match self.depth {
                 1 => self.object = byte == b'{',
-                2 => self.list = byte == b'[',
-                _ => {}
+                2 => (self.list, self.begins) = (byte == b'[', true),
+                _ => self.begins = false,
             }
             return;
         }
         // The last value ends where, in the next turn, a comma will stand.
-        if self.depth <= 2 && self.told >= self.told_before + LEAST {
+        let begins = std::mem::take(&mut self.begins) && byte != b',';
+        if self.depth <= 2 && !begins && self.told >= self.told_before + LEAST {
             self.cut(at + place, chunks);
         }
         if byte != b',' {
@@ -189,6 +193,18 @@ mod tests {
                 ("}", Within::Body),
             ]
         );
+    }
+
+    #[test]
+    fn an_empty_list_is_not_cut_where_a_value_might_begin() {
+        for length in LEAST - 2 * BLOCK..LEAST + 2 * BLOCK {
+            let (long, blank) = ("x".repeat(length), " ".repeat(2 * BLOCK));
+            let body =
+                format!(r#"{{"system": "{long}", "messages": [{blank}], "more": "{long}"}}"#);
+            for (at, _) in cuts(&body) {
+                assert_ne!(body.as_bytes()[at], b']', "{length}");
+            }
+        }
     }
 
     #[test]

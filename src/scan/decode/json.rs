@@ -66,18 +66,16 @@ impl Stop {
 pub fn walk<E: Events>(text: &[u8], many: bool, depth: usize, events: &mut E) -> Result<(), Stop> {
     let mut walk = Walk {
         text,
-        // A byte order mark is not JSON, but every reader forgives it.
-        at: if text.starts_with(b"\xEF\xBB\xBF") {
-            3
-        } else {
-            0
-        },
+        at: 0,
         expect: Expect::Value,
         stack: Stack::default(),
         depth: depth.min(DEPTH),
         values: 0,
     };
-    walk.skip(events);
+    if !walk.skip(events) && text.starts_with(b"\xEF\xBB\xBF") {
+        // A byte order mark is not JSON, but every reader forgives it.
+        walk.at = 3;
+    }
     while let Some(&byte) = text.get(walk.at) {
         if walk.expect == Expect::Next && walk.stack.depth <= 2 && walk.skip(events) {
             continue;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::blocks::Join;
 use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
@@ -37,6 +38,9 @@ const BASE64_BLOB: usize = 512;
 const JOINED: usize = 1024;
 /// Of which so many even past white space.
 const JOINED_LEAST: usize = 64;
+/// Bytes of text over which outer values are read as one: fewer than a chunk has, since only the one before a new one is
+/// read again.
+const OUTER: usize = 512;
 
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
@@ -127,27 +131,29 @@ fn gather(places: &Places, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>)
     cluster.close(text, pieces);
 }
 
-/// The end of one block and the start of the next, read as one; short blocks between others whole. `joins` are the ends
-/// and starts of blocks that follow each other, in the order of the text.
-pub fn joined(text: &[u8], joins: &[(usize, usize)], pieces: &mut Vec<Piece>) {
-    let mut open = false;
-    for (index, &(tail_end, head_start)) in joins.iter().enumerate() {
+/// The end of one block and the start of the next, read as one; short blocks between others whole. `joins` are in the
+/// order of the text.
+pub fn joined(text: &[u8], joins: &[Join], pieces: &mut Vec<Piece>) {
+    let (mut open, mut first) = (false, 0);
+    for (index, join) in joins.iter().enumerate() {
         if !open {
+            first = join.end;
             pieces.push(Piece {
                 coding: Coding::Joined,
-                at: tail_end - tail(text, tail_end)..tail_end,
+                at: join.end - tail(text, join.end)..join.end,
                 open: true,
             });
         }
-        let next_end = joins.get(index + 1).map(|(end, _)| *end);
-        let middle = next_end.and_then(|end| text.get(head_start..end));
+        let next = joins.get(index + 1);
+        let next = next.filter(|next| !next.outer || next.start.saturating_sub(first) <= OUTER);
+        let middle = next.and_then(|next| text.get(join.start..next.end));
         open = middle.is_some_and(|middle| middle.len() <= JOINED && !middle.contains(&CUT));
         let head = middle
             .filter(|_| open)
-            .map_or_else(|| head(text, head_start), <[u8]>::len);
+            .map_or_else(|| head(text, join.start), <[u8]>::len);
         pieces.push(Piece {
             coding: Coding::Joined,
-            at: head_start..head_start + head,
+            at: join.start..join.start + head,
             open,
         });
     }
