@@ -16,6 +16,7 @@ mod finding;
 pub mod fuzzing;
 mod known;
 mod parse;
+mod plan;
 pub mod redact;
 mod report;
 pub mod restore;
@@ -28,10 +29,12 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turn;
 #[cfg(test)]
 mod turn_tests;
 pub mod validate;
 mod values;
+mod workspace;
 #[cfg(test)]
 mod wrapping_tests;
 
@@ -40,5 +43,6 @@ pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodabl
 pub use known::KnownValues;
 pub use parse::{RuleFault, RuleFile};
 pub use rule::{Family, Rule, RuleSet};
-pub use scanner::{Body, Limits, Scanner, Workspace};
+pub use scanner::{Body, Limits, Scanner};
 pub use seen::Seen;
+pub use workspace::Workspace;

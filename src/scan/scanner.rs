@@ -1,37 +1,28 @@
 //! A scan from end to end: decode, match, confirm, locate.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use simdutf8::basic::from_utf8;
 
 use super::confirm::{self, Kind};
-use super::decode::blocks::Blocks;
 use super::decode::body::{self, Format};
-use super::decode::chunks::{self, Chunk};
 use super::decode::coding::Coding;
 use super::decode::encoding;
 use super::decode::events::Gap;
-use super::decode::marks::Marks;
-use super::decode::pieces::{self, Digits, Piece};
-use super::engine::{BuildError, Engine, Hit, Memory, Wanted};
+use super::decode::pieces::{self, Digits};
+use super::engine::{BuildError, Engine, Hit};
 use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
 use super::known::{Known, KnownValues};
+use super::plan::{self, Slot};
 use super::report;
-use super::rule::{Family, Rule, RuleSet};
-use super::seen::{Seen, Tag};
+use super::rule::{Family, RuleSet};
 use super::sweep;
 use super::text::Text;
+use super::workspace::Workspace;
 use crate::domain::{Category, Name, Secret};
-
-/// Bytes that a workspace keeps from one scan to the next; what a larger body needed is given back.
-const KEPT: usize = 8 << 20;
 
 /// Bytes of decoded pieces that even a small body may have, besides twice its own size.
 const SLACK: usize = 64 << 10;
-
-/// Bodies of fewer bytes are scanned whole: finding out what is new in them would take as long.
-const SHORT: usize = 8 << 10;
 
 /// The type of a body that is scanned as it is.
 const RAW: &str = "application/octet-stream";
@@ -71,15 +62,6 @@ pub struct Body<'a> {
     pub content_encoding: Option<&'a str>,
 }
 
-/// What a hit's slot stands for.
-#[derive(Clone, Debug)]
-enum Slot {
-    /// Rules found by their own pattern or hint.
-    Pattern(Vec<usize>),
-    /// A word that these rules want before their match.
-    Keyword(Vec<usize>),
-}
-
 /// Rules and values, compiled. Immutable; a change of either makes a new one.
 pub struct Scanner {
     pub(super) rules: RuleSet,
@@ -98,27 +80,9 @@ pub struct Scanner {
 
 /// What one scan is asked for, besides the rules.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    team: Option<&'a Name>,
-    everywhere: &'a dyn Fn(&Category) -> bool,
-}
-
-/// What a worker keeps between scans: the matcher's scratch and the buffers. Any scanner takes any workspace; the first
-/// scan after a change of scanner prepares it anew.
-#[derive(Default)]
-pub struct Workspace {
-    prepared_for: Option<Arc<()>>,
-    memory: Memory,
-    texts: Vec<Text>,
-    blocks: Blocks,
-    marks: Marks,
-    pieces: Vec<Piece>,
-    /// Per rule: where its last match ended.
-    resume: Vec<usize>,
-    chunks: Vec<Chunk>,
-    tags: Vec<Tag>,
-    /// What of the body is left out.
-    gaps: Vec<Gap>,
+pub(super) struct Asked<'a> {
+    pub team: Option<&'a Name>,
+    pub everywhere: &'a dyn Fn(&Category) -> bool,
 }
 
 impl Scanner {
@@ -132,7 +96,7 @@ impl Scanner {
         fingerprint_key: &Secret<[u8; 32]>,
         limits: Limits,
     ) -> Result<Self, BuildError> {
-        let (slots, quick, slow) = plan(&rules.rules);
+        let (slots, quick, slow) = plan::plan(&rules.rules);
         let quick = Engine::build(&quick)?;
         let slow = Engine::build(&slow)?;
         Ok(Self {
@@ -193,63 +157,12 @@ impl Scanner {
         self.scan_whole(workspace, body, Asked { team, everywhere })
     }
 
-    /// The same for a request whose beginning may have been scanned before: `seen` knows what of it was clean.
-    #[must_use]
-    pub fn scan_turn(
-        &self,
-        workspace: &mut Workspace,
-        body: Body<'_>,
-        team: Option<&Name>,
-        everywhere: &dyn Fn(&Category) -> bool,
-        seen: &Seen,
-    ) -> Report {
-        let asked = Asked { team, everywhere };
-        let plain = encoding::is_identity(body.content_encoding.unwrap_or_default());
-        let json = matches!(Format::of(body.content_type, body.bytes), (Format::Json, _));
-        if !plain || !json || body.bytes.len() < SHORT || self.prepare(workspace).is_err() {
-            return self.scan_whole(workspace, body, asked);
-        }
-        let news = self.scan_news(workspace, body, asked, seen);
-        let report = news.unwrap_or_else(|| self.scan_whole(workspace, body, asked));
-        if report.is_clean() {
-            workspace.tags.iter().for_each(|tag| seen.keep(*tag));
-        }
-        report
-    }
-
-    /// Scans what of a body is new. `None` where it all is, and where anything was found: what a finding is called, where
-    /// it lies and where else it stands depends on the whole body.
-    fn scan_news(
+    pub(super) fn scan_whole(
         &self,
         workspace: &mut Workspace,
         body: Body<'_>,
         asked: Asked<'_>,
-        seen: &Seen,
-    ) -> Option<Report> {
-        let Workspace {
-            chunks, tags, gaps, ..
-        } = workspace;
-        chunks::cut(body.bytes, chunks);
-        seen.tags(asked.team, body.bytes, chunks, tags);
-        seen.gaps(chunks, tags, gaps);
-        if gaps.is_empty() {
-            return None;
-        }
-        let (_, problem) = self.look(workspace, body.bytes, body.content_type, asked);
-        workspace.gaps.clear();
-        let found = workspace
-            .texts
-            .iter()
-            .any(|text| !text.confirmed.is_empty());
-        let decoded_bytes = workspace.decoded_bytes();
-        workspace.shrink();
-        (problem.is_none() && !found).then(|| Report {
-            decoded_bytes,
-            ..Report::default()
-        })
-    }
-
-    fn scan_whole(&self, workspace: &mut Workspace, body: Body<'_>, asked: Asked<'_>) -> Report {
+    ) -> Report {
         if let Err(why) = self.prepare(workspace) {
             return Report {
                 undecodable: Some(why),
@@ -294,7 +207,7 @@ impl Scanner {
 
     /// Fills the workspace's texts and what was found in them; the format that the body was read as, and what of it could
     /// not be.
-    fn look(
+    pub(super) fn look(
         &self,
         workspace: &mut Workspace,
         body: &[u8],
@@ -394,7 +307,7 @@ impl Scanner {
         })
     }
 
-    fn prepare(&self, workspace: &mut Workspace) -> Result<(), Undecodable> {
+    pub(super) fn prepare(&self, workspace: &mut Workspace) -> Result<(), Undecodable> {
         let known = workspace.prepared_for.as_ref();
         if known.is_some_and(|known| Arc::ptr_eq(known, &self.identity)) {
             return Ok(());
@@ -518,67 +431,10 @@ pub(super) struct Label<'a> {
     pub family: Family,
 }
 
-impl Workspace {
-    /// Bytes of all texts.
-    fn decoded_bytes(&self) -> u64 {
-        self.texts.iter().map(|text| text.bytes.len() as u64).sum()
-    }
-
-    fn shrink(&mut self) {
-        for text in &mut self.texts {
-            text.shrink(KEPT);
-        }
-        self.blocks.clear();
-        self.marks.shrink(KEPT);
-        self.pieces.clear();
-        if self.pieces.capacity() > KEPT / size_of::<Piece>() {
-            self.pieces.shrink_to(0);
-        }
-    }
-}
-
 /// Whether all that is not left out is UTF-8. What is left out begins and ends with a comma.
 fn is_text(body: &[u8], gaps: &[Gap]) -> bool {
     let starts = std::iter::once(0).chain(gaps.iter().map(|gap| gap.end));
     let ends = gaps.iter().map(|gap| gap.start);
     let mut parts = starts.zip(ends.chain([body.len()]));
     parts.all(|(start, end)| from_utf8(body.get(start..end).unwrap_or_default()).is_ok())
-}
-
-/// Which patterns go to which engine, and what their hits mean.
-fn plan(rules: &[Rule]) -> (Vec<Slot>, Vec<Wanted<'_>>, Vec<Wanted<'_>>) {
-    let (mut slots, mut quick, mut slow) = (Vec::new(), Vec::new(), Vec::new());
-    let mut keywords: HashMap<&str, usize> = HashMap::new();
-    let mut patterns: HashMap<&str, usize> = HashMap::new();
-    for (index, rule) in rules.iter().enumerate() {
-        let wanted = |slot: usize, pattern: String| Wanted {
-            slot,
-            pattern,
-            origin: Some(&rule.origin),
-        };
-        if let Some(sought) = rule.sought() {
-            let place = *patterns.entry(sought).or_insert_with(|| {
-                let engine = if rule.anchored { &mut quick } else { &mut slow };
-                engine.push(wanted(slots.len(), sought.to_owned()));
-                slots.push(Slot::Pattern(Vec::new()));
-                slots.len() - 1
-            });
-            if let Some(Slot::Pattern(rules)) = slots.get_mut(place) {
-                rules.push(index);
-            }
-            continue;
-        }
-        for keyword in &rule.keywords {
-            let place = *keywords.entry(keyword).or_insert_with(|| {
-                let pattern = format!("(?i){}", regex_syntax::escape(keyword));
-                quick.push(wanted(slots.len(), pattern));
-                slots.push(Slot::Keyword(Vec::new()));
-                slots.len() - 1
-            });
-            if let Some(Slot::Keyword(rules)) = slots.get_mut(place) {
-                rules.push(index);
-            }
-        }
-    }
-    (slots, quick, slow)
 }
