@@ -49,8 +49,9 @@ fn bodies() -> Vec<Vec<u8>> {
 }
 
 fn body(blocks: &mut Vec<serde_json::Value>) -> Vec<u8> {
-    let content = std::mem::take(blocks);
-    let messages = json!([{ "role": "user", "content": content }]);
+    let results = std::mem::take(blocks).into_iter();
+    let said = results.map(|result| json!({ "role": "user", "content": [result] }));
+    let messages: Vec<serde_json::Value> = said.collect();
     let body = json!({ "model": "claude-sonnet-4-5", "max_tokens": 1024, "messages": messages });
     serde_json::to_vec(&body).expect("it is JSON")
 }
