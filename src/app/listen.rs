@@ -28,7 +28,7 @@ use super::StartError;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 
-/// Connections to providers that each thread keeps for the next request: each has 64 KiB of buffers while it waits.
+/// Connections to providers that each thread keeps for the next request; more than are idle at once in a steady load.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 64;
 /// Buffers of a client's connection. A larger read is made past the buffer, straight to where the body is gathered.
 const BUFFERS: L4BufferSettings = L4BufferSettings {
@@ -160,4 +160,19 @@ fn service(
     }
     service.add_listener(listener);
     Ok(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sockets_have_one_address_and_nobody_else_gets_it() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (address, listeners) = bind(any, 3).unwrap();
+        let addresses = listeners.iter().map(|one| one.local_addr().unwrap());
+        assert_eq!(addresses.collect::<Vec<_>>(), [address; 3]);
+        let taken = bind(address, 3).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
 }

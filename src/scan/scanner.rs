@@ -436,5 +436,6 @@ fn is_text(body: &[u8], gaps: &[Gap]) -> bool {
     let starts = std::iter::once(0).chain(gaps.iter().map(|gap| gap.end));
     let ends = gaps.iter().map(|gap| gap.start);
     let mut parts = starts.zip(ends.chain([body.len()]));
-    parts.all(|(start, end)| from_utf8(body.get(start..end).unwrap_or_default()).is_ok())
+    let is_text = |part: &[u8]| from_utf8(part).is_ok();
+    parts.all(|(start, end)| body.get(start..end).is_some_and(is_text))
 }

@@ -58,13 +58,18 @@ impl Seen {
         let team = self.digest(team.map_or("", Name::as_str).as_bytes(), [0, 0]);
         let mut before = team;
         for chunk in chunks {
-            let bytes = body.get(chunk.start..chunk.end).unwrap_or_default();
+            // A chunk without a tag, and all after it, are scanned.
+            let Some(bytes) = body.get(chunk.start..chunk.end) else {
+                return;
+            };
             let within = [place(chunk.within.0), place(chunk.within.1)];
             let own = self.digest(bytes, within);
             let mut tag = self.digests.clone();
             tag.update(&[team, before, own]);
             let tag = tag.finalize();
-            let half = tag.first_chunk().copied().map_or(0, u64::from_le_bytes);
+            let Some(half) = tag.first_chunk().copied().map(u64::from_le_bytes) else {
+                return;
+            };
             // Zero is the mark of an empty place.
             tags.push(Tag(half.max(1)));
             before = own;
@@ -87,11 +92,12 @@ impl Seen {
     /// What of a body need not be scanned again. The chunk before a new one is: a secret may begin in it.
     pub fn gaps(&self, chunks: &[Chunk], tags: &[Tag], gaps: &mut Vec<Gap>) {
         gaps.clear();
-        let known: Vec<bool> = tags.iter().map(|tag| self.has(*tag)).collect();
+        let old = |index: usize| tags.get(index).is_some_and(|tag| self.has(*tag));
+        let mut is_old = old(0);
         for (index, chunk) in chunks.iter().enumerate() {
-            let old = |index: usize| known.get(index) == Some(&true);
             // What follows the last chunk is new.
-            if !old(index) || !old(index + 1) {
+            let next_is_old = old(index + 1);
+            if !std::mem::replace(&mut is_old, next_is_old) || !next_is_old {
                 continue;
             }
             let in_list = chunk.within.1 == Within::List;

@@ -77,6 +77,29 @@ fn only_what_is_new_is_scanned() {
 }
 
 #[test]
+fn a_turn_that_is_clean_allocates_nothing_once_the_buffers_are_there() {
+    let mut talk = Talk::new();
+    let text = said(&[prose(20_000), prose(6_000), prose(2_000)]).to_string();
+    let mut once = || {
+        let body = Body {
+            bytes: text.as_bytes(),
+            content_type: Some("application/json"),
+            content_encoding: None,
+        };
+        let Talk {
+            scanner,
+            workspace,
+            seen,
+        } = &mut talk;
+        scanner.scan_turn(workspace, body, None, &|_| false, seen)
+    };
+    let (first, second) = (once(), once());
+    assert!(second.decoded_bytes < first.decoded_bytes, "{second:?}");
+    let warm = allocation_counter::measure(|| assert!(once().is_clean()));
+    assert_eq!(warm.count_total, 0, "{warm:?}");
+}
+
+#[test]
 fn a_secret_in_a_later_turn_is_found_with_its_place() {
     let mut talk = Talk::new();
     let mut texts = vec![prose(20_000), prose(5_000)];

@@ -213,6 +213,29 @@ async fn the_shipped_rules_block_a_private_key_by_default() {
     );
 }
 
+#[tokio::test]
+async fn a_secret_in_a_later_turn_of_a_clean_conversation_is_blocked() {
+    let world = World::start(blocking()).await;
+    let prose = |bytes: usize| "It is so, and then not. ".repeat(bytes / 24);
+    let mut said = vec![prose(20_000), prose(6_000)];
+    for (news, status) in [("so", 200), (planted(3).as_str(), 400), ("so", 200)] {
+        said.push(format!("{}{news}", prose(6_000)));
+        let turn = said
+            .iter()
+            .map(|text| json!({"role": "user", "content": text}));
+        let turn: Vec<_> = turn.collect();
+        let body = json!({"model": "claude-haiku-4-5", "max_tokens": 5, "messages": turn});
+        let answer = world.post("/v1/messages").json(&body);
+        let answer = answer.send().await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        if status == 400 {
+            let text = answer.text().await.expect("a body");
+            assert!(text.contains("$.messages[3].content"), "{text}");
+            said.pop();
+        }
+    }
+}
+
 /// A planted canary is in no log, metric, audit row, database file or error body.
 #[tokio::test]
 async fn a_canary_is_kept_nowhere() {
