@@ -10,7 +10,8 @@ use super::engine::Hit;
 use super::rule::Rule;
 use super::validate::shannon;
 
-/// Bytes before a hit that a match without bound may begin in, and after it that it may go on for.
+/// Bytes before a hit that a match without bound may begin in, and after it that are looked at first: one that goes on to
+/// their end is followed further.
 const REACH: usize = 16 << 10;
 /// Bytes searched for an unbounded match that a keyword announces.
 const KEYWORD_REACH: usize = 512;
@@ -53,27 +54,36 @@ pub fn pattern(
     if last <= *resume {
         return;
     }
-    let (leaf_start, leaf_end) = leaf_around(text, first);
-    let reach = rule.longest.unwrap_or(REACH).min(REACH);
-    let start = first.saturating_sub(reach).max(leaf_start).max(*resume);
-    let end = leaf_end.min(last.saturating_add(reach));
-    let window = text.get(leaf_start..end).unwrap_or_default();
-    search(rule, window, start - leaf_start, |whole, secret| {
-        if leaf_start + whole.start >= last {
-            return false;
-        }
-        *resume = leaf_start + whole.end;
-        let announced = || is_announced(rule, text, leaf_start + whole.start);
-        if accepts(rule, window, secret.clone()) && announced() {
-            let secret = leaf_start + secret.start..leaf_start + secret.end;
-            found.push(Confirmed {
-                kind: Kind::Rule(index),
-                secret,
-                echo: false,
-            });
-        }
-        *resume < last
-    });
+    let leaf_start = leaf_start(text, first);
+    let mut reach = rule.longest.unwrap_or(REACH).min(REACH);
+    let mut start = first.saturating_sub(reach).max(leaf_start).max(*resume);
+    loop {
+        let (end, leaf_ends) = leaf_end(text, first, last.saturating_add(reach));
+        let window = text.get(leaf_start..end).unwrap_or_default();
+        let mut goes_on = None;
+        search(rule, window, start - leaf_start, |whole, secret| {
+            let at = leaf_start + whole.start;
+            if at >= last {
+                return false;
+            }
+            if whole.end == window.len() && !leaf_ends && rule.longest.is_none() {
+                goes_on = Some(at);
+                return false;
+            }
+            *resume = leaf_start + whole.end;
+            if accepts(rule, window, secret.clone()) && is_announced(rule, text, at) {
+                let secret = leaf_start + secret.start..leaf_start + secret.end;
+                found.push(Confirmed {
+                    kind: Kind::Rule(index),
+                    secret,
+                    echo: false,
+                });
+            }
+            *resume < last
+        });
+        let Some(at) = goes_on else { return };
+        (start, reach) = (at, reach.saturating_mul(2));
+    }
 }
 
 /// Finds the matches of a rule that follow a keyword ending at `hit`. Unlike an anchored match, one may stand in the leaf
@@ -148,16 +158,21 @@ fn search(
     }
 }
 
-/// The leaf that the byte before `at` lies in, with the line breaks that [`super::decode::events::LEAF_END`] puts around it.
-fn leaf_around(text: &[u8], at: usize) -> (usize, usize) {
-    let inside = at.saturating_sub(1);
-    let (before, after) = text.split_at_checked(inside).unwrap_or((text, &[]));
+/// Where the leaf starts that the byte before `at` lies in, as far as a match can reach back; with the line breaks that
+/// [`super::decode::events::LEAF_END`] puts around it.
+fn leaf_start(text: &[u8], at: usize) -> usize {
+    let before = text.get(..at.saturating_sub(1)).unwrap_or(text);
     let near = before.len().saturating_sub(2 * REACH);
-    let start = memrchr(CUT, before.get(near..).unwrap_or_default());
-    let start = start.map_or(near, |cut| near + cut + 1);
-    let reach = after.get(..after.len().min(2 * REACH)).unwrap_or_default();
-    let end = memchr(CUT, reach).map_or(inside + reach.len(), |cut| inside + cut);
-    (start, end)
+    let cut = memrchr(CUT, before.get(near..).unwrap_or_default());
+    cut.map_or(near, |cut| near + cut + 1)
+}
+
+/// Where that leaf ends, or `most` if it goes on there; and whether it ends.
+fn leaf_end(text: &[u8], at: usize, most: usize) -> (usize, bool) {
+    let inside = at.saturating_sub(1);
+    let most = most.min(text.len());
+    let cut = memchr(CUT, text.get(inside..most).unwrap_or_default());
+    cut.map_or((most, most == text.len()), |cut| (inside + cut, true))
 }
 
 fn accepts(rule: &Rule, window: &[u8], secret: Range<usize>) -> bool {
@@ -178,8 +193,10 @@ mod tests {
     #[test]
     fn a_leaf_ends_at_the_cut() {
         let text = b"\xFF\nabc\n\xFF\ndef\n\xFF\n";
-        assert_eq!(leaf_around(text, 4), (1, 6));
-        assert_eq!(leaf_around(text, 10), (7, 12));
-        assert_eq!(leaf_around(b"abc", 3), (0, 3));
+        let around = |text: &[u8], at| (leaf_start(text, at), leaf_end(text, at, 100));
+        assert_eq!(around(text, 4), (1, (6, true)));
+        assert_eq!(around(text, 10), (7, (12, true)));
+        assert_eq!(around(b"abc", 3), (0, (3, true)));
+        assert_eq!(leaf_end(text, 4, 5), (5, false));
     }
 }

@@ -114,6 +114,32 @@ distance = 20
     );
 }
 
+/// A key block may be as long as it likes: it is followed to its end, and the matcher tells of it once.
+#[test]
+fn a_match_that_goes_on_is_followed_to_its_end() {
+    let rules = r#"
+[[rule]]
+id = "osprey-block"
+category = "osprey_block"
+description = "Osprey block"
+pattern = 'osprey:[a-z0-9 ]{20,}'
+"#;
+    let hinted = format!("{rules}hint = 'osprey:[a-z0-9 ]{{20}}'\n");
+    for rules in [rules, &hinted] {
+        for length in [20usize, 16 << 10, (16 << 10) + 1, 50_000, 200_000] {
+            let block = format!("osprey:{}", "a1 ".repeat(length.div_ceil(3)));
+            let body = serde_json::json!({ "a": format!("x {block}; {block}."), "b": "a1 a1" });
+            let body = body.to_string();
+            let findings = scan(&scanner(rules), &body).findings;
+            let spans: Vec<&str> = findings
+                .iter()
+                .map(|one| &body[one.span.clone().unwrap()])
+                .collect();
+            assert_eq!(spans, [block.as_str(), &block], "{length}");
+        }
+    }
+}
+
 #[test]
 fn plain_text_is_scanned_as_it_is() {
     assert_eq!(
