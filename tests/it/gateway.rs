@@ -396,6 +396,33 @@ impl World {
         }
     }
 
+    /// The ids of the requests in the audit, once it has so many rows of them.
+    pub async fn requests(&self, count: usize) -> Vec<String> {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            kind: String,
+            request: String,
+        }
+        let mut ids = Vec::new();
+        for _ in 0..60 {
+            let text = self.home.run(&["audit", "export", "--format", "ndjson"]);
+            let rows = text.lines().map(|line| {
+                let row: Row = serde_json::from_str(line).expect("a row is JSON");
+                row
+            });
+            ids = rows
+                .filter(|row| row.kind == "request")
+                .map(|row| row.request)
+                .collect();
+            if ids.len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(ids.len(), count, "rows of the audit");
+        ids
+    }
+
     /// The audit's rows of this action, oldest first.
     pub fn actions(&self, what: &str) -> Vec<serde_json::Value> {
         let text = self.home.run(&["audit", "export", "--format", "ndjson"]);

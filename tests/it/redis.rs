@@ -99,6 +99,22 @@ impl Redis {
         }
     }
 
+    /// Ends a lone server, which forgets all that it held.
+    pub fn stop(&mut self) {
+        for server in &mut self.servers {
+            server.kill().expect("it is ours");
+            server.wait().expect("it was killed");
+        }
+        self.servers.clear();
+    }
+
+    /// Starts a lone server again, empty, where the one before listened.
+    pub fn go_on(&mut self) {
+        let server = serve(self.dir.path(), &["--port", &self.port.to_string()]);
+        self.servers.push(server);
+        wait_for(self.port);
+    }
+
     pub fn settings(&self) -> String {
         format!("[redis]\nurl = \"{}\"\n", self.url)
     }

@@ -1,7 +1,8 @@
-//! Hours of a working day in a few seconds: healthy traffic beside upstreams that break, clients that leave and a reload
-//! every second. `TOLLGATE_SOAK_SECONDS` makes it longer.
+//! Hours of a working day in a few seconds: healthy traffic beside upstreams that break, clients that leave, a Redis that
+//! is started anew, a ClickHouse that refuses, and a reload every second. `TOLLGATE_SOAK_SECONDS` makes it longer.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,12 +10,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::gateway::{Gateway, World, message};
+use crate::engine::Engine;
+use crate::gateway::{Gateway, USUAL_TEAM, Wish, World, message};
 use crate::provider::{Received, Script, Step, anthropic_events, chunk, stream, usual};
 use crate::raw::Raw;
+use crate::redis::Redis;
+use crate::warehouse;
 
 /// Seconds of a run in the test-suite.
 const USUAL: u64 = 8;
+/// In a longer run, how long a client rests between two requests: the rows of an hour are read back at its end.
+const REST: Duration = Duration::from_millis(50);
 /// A gateway may keep this much more than after its first third: pools and buffers that are still filling.
 const ROOM_KIB: u64 = 16 * 1024;
 /// Connections that clients and pools may leave open.
@@ -84,6 +90,9 @@ async fn work(request: reqwest::RequestBuilder, until: Instant) -> Vec<String> {
         assert_eq!(status, 200, "{text}");
         assert!(turn != 2 || text.contains("message_stop"), "{text}");
         ids.push(id);
+        if seconds() > USUAL {
+            tokio::time::sleep(REST).await;
+        }
     }
     ids
 }
@@ -130,12 +139,68 @@ async fn leave(address: String, key: String, until: Instant, sent: Arc<AtomicU64
     }
 }
 
+/// A store that comes back empty, and one that fails in each of the ways that a restart has.
+async fn break_stores(mut redis: Redis, engine: Option<Arc<Engine>>, until: Instant) -> Redis {
+    let pause = Duration::from_secs(seconds()) / 8;
+    for kind in ["drop_before", "error", "drop_after"].iter().cycle() {
+        if Instant::now() + pause > until {
+            break;
+        }
+        redis.stop();
+        if let Some(engine) = &engine {
+            engine.fault(&format!(
+                r#"{{"kind": "{kind}", "match": "INSERT", "n": 1000, "code": 241}}"#
+            ));
+        }
+        tokio::time::sleep(pause / 4).await;
+        redis.go_on();
+        if let Some(engine) = &engine {
+            engine.fault(r#"{"kind": "clear"}"#);
+        }
+        tokio::time::sleep(pause / 2).await;
+    }
+    redis
+}
+
+/// A gateway with both stores, or with Redis alone where there is no engine.
+async fn with_stores(redis: &Redis, engine: Option<&Engine>) -> World {
+    let clickhouse = engine.map(warehouse::settings).unwrap_or_default();
+    let budget = "[[team.budget]]\nwindow = \"month\"\nlimit = \"1000000.00\"\n";
+    let wish = Wish {
+        settings: format!("{}{clickhouse}", redis.settings()),
+        teams: format!("{USUAL_TEAM}{budget}"),
+        ..Wish::default()
+    };
+    World::with(wish, |home| {
+        if engine.is_some() {
+            home.run(&["migrate"]);
+        }
+        home.serve()
+    })
+    .await
+}
+
+/// Memory in KiB and open files, every twelfth of the time, while the gateway is told to reload.
+async fn watch(gateway: &Gateway, until: Instant) -> Vec<(u64, usize)> {
+    let step = Duration::from_secs(seconds()) / 12;
+    let (mut seen, mut next) = (Vec::new(), Instant::now() + step);
+    while Instant::now() < until {
+        tokio::time::sleep(Duration::from_secs(1).min(step)).await;
+        gateway.signal("HUP");
+        if Instant::now() >= next {
+            seen.push((resident_kib(gateway), descriptors(gateway)));
+            next += step;
+        }
+    }
+    seen
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_faults_fails_no_healthy_request_and_leaves_nothing_behind() {
-    let world = World::usual().await;
+    let (redis, engine) = (Redis::start(), Engine::start().map(Arc::new));
+    let world = with_stores(&redis, engine.as_deref()).await;
     world.provider.answers(answer);
-    let began = Instant::now();
-    let until = began + Duration::from_secs(seconds());
+    let until = Instant::now() + Duration::from_secs(seconds());
     let others = Arc::new(AtomicU64::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..4 {
@@ -149,39 +214,46 @@ async fn a_day_of_faults_fails_no_healthy_request_and_leaves_nothing_behind() {
     ));
     let (address, key) = (world.gateway.data.clone(), world.key.clone());
     nuisances.spawn(leave(address, key, until, others.clone()));
-    let mut early = None;
-    while Instant::now() < until {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        world.gateway.signal("HUP");
-        if early.is_none() && began.elapsed() * 3 > until - began {
-            early = Some((resident_kib(&world.gateway), descriptors(&world.gateway)));
-        }
-    }
+    let stores = tokio::spawn(break_stores(redis, engine.clone(), until));
+    let seen = watch(&world.gateway, until).await;
     let healthy: Vec<String> = workers.join_all().await.into_iter().flatten().collect();
     nuisances.join_all().await;
+    let _redis = stores.await.expect("the stores are broken and mended");
     world.metrics_with("tollgate_in_flight 0").await;
-    let (memory, open) = early.expect("a third of the time passed");
-    let late = resident_kib(&world.gateway);
+    leaves_nothing_behind(&world.gateway, &seen, healthy.len());
+
+    let whole = healthy.len() + usize::try_from(others.load(Ordering::Relaxed)).expect("a count");
+    let mut rows: HashMap<String, usize> = HashMap::new();
+    for id in world.requests(whole).await {
+        *rows.entry(id).or_default() += 1;
+    }
+    assert!(
+        rows.values().all(|count| *count == 1),
+        "one request, one row"
+    );
+    assert!(healthy.iter().all(|id| rows.contains_key(id)));
+    if let Some(engine) = &engine {
+        let all = || async { warehouse::count(engine) >= whole as u64 };
+        world.until("every row in ClickHouse", all).await;
+        assert_eq!(warehouse::count(engine), whole as u64, "and once");
+    }
+}
+
+/// Says what was seen, and holds the last of it against the first third.
+fn leaves_nothing_behind(gateway: &Gateway, seen: &[(u64, usize)], healthy: usize) {
+    let (late, left) = (resident_kib(gateway), descriptors(gateway));
+    let told =
+        format!("{healthy} healthy requests; KiB and files: {seen:?}, and then {late}, {left}\n");
+    let stderr = std::io::stderr().write_all(told.as_bytes());
+    stderr.expect("standard error");
+    let (memory, open) = seen[seen.len() / 3];
     assert!(
         late < memory * 5 / 4 + ROOM_KIB,
         "{memory} KiB became {late} KiB"
     );
-    let left = descriptors(&world.gateway);
     assert!(
         left < open + ROOM_DESCRIPTORS,
         "{open} descriptors became {left}"
     );
-
-    let whole = healthy.len() + usize::try_from(others.load(Ordering::Relaxed)).expect("a count");
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for row in world.rows(whole).await {
-        let id = row["request"].as_str().expect("an id").to_owned();
-        *seen.entry(id).or_default() += 1;
-    }
-    assert!(
-        seen.values().all(|count| *count == 1),
-        "one request, one row"
-    );
-    assert!(healthy.iter().all(|id| seen.contains_key(id)));
-    assert!(healthy.len() > 20, "{} healthy requests", healthy.len());
+    assert!(healthy > 20, "{healthy} healthy requests");
 }

@@ -5,13 +5,18 @@ use std::collections::HashSet;
 use crate::engine::Engine;
 use crate::gateway::{Gateway, Home, Wish, World};
 
+/// What has a gateway send its rows to the engine.
+pub fn settings(engine: &Engine) -> String {
+    format!(
+        "[audit.clickhouse]\nurl = \"{}\"\ntimeout = \"1s\"\n",
+        engine.url
+    )
+}
+
 /// A gateway whose rows go to the engine as well, started by `serve` once the tables are there.
 pub async fn prepared(engine: &Engine, serve: impl FnOnce(&Home) -> Gateway) -> World {
     let wish = Wish {
-        settings: format!(
-            "[audit.clickhouse]\nurl = \"{}\"\ntimeout = \"1s\"\n",
-            engine.url
-        ),
+        settings: settings(engine),
         ..Wish::default()
     };
     World::with(wish, |home| {
