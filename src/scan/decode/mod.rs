@@ -12,6 +12,7 @@ pub mod escape;
 pub mod events;
 mod fold;
 mod form;
+pub mod joined;
 pub mod json;
 mod lanes;
 mod leaves;
