@@ -251,7 +251,9 @@ fn a_key_of_lines_that_text_blocks_cut_is_found_whole() {
     let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default()).unwrap();
     for (seed, lines) in [(1, 3), (2, 14), (3, 60)] {
         let template = "{b64:64}\n".repeat(lines - 1);
-        let template = format!("-----BEGIN EC PRIVATE KEY-----\n{template}{{b64:40}}==\n-----END EC PRIVATE KEY-----");
+        let template = format!(
+            "-----BEGIN EC PRIVATE KEY-----\n{template}{{b64:40}}==\n-----END EC PRIVATE KEY-----"
+        );
         let pem = examples::expand(&template, seed).unwrap().text;
         for at in (1..pem.len()).step_by(pem.len() / 40) {
             let (one, two) = pem.split_at(at);
@@ -263,6 +265,7 @@ fn a_key_of_lines_that_text_blocks_cut_is_found_whole() {
                 r#"{{"content":[{{"type":"text","text":"Key: {one}"}},{{"type":"text","text":"{two}\n, see?"}}]}}"#
             );
             let report = scan(&scanner, &body);
+            assert_eq!(report.findings.len(), 1, "{lines} {at} {body}");
             let span = report.findings[0].span.clone().unwrap();
             let place = body.find(&one).unwrap()..body.find("\\n, see").unwrap();
             // A line break that ends the first block is none of a part.

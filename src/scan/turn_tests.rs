@@ -195,7 +195,8 @@ validator = "key_block"
 
 #[test]
 fn a_key_of_lines_that_old_and_new_text_cut_is_found_whole() {
-    let template = "-----BEGIN EC PRIVATE KEY-----\n{b64:64}\n{b64:64}\n-----END EC PRIVATE KEY-----";
+    let template =
+        "-----BEGIN EC PRIVATE KEY-----\n{b64:64}\n{b64:64}\n-----END EC PRIVATE KEY-----";
     let pem = examples::expand(template, 5).unwrap().text;
     for at in [12, 40, 70, 100, 155, 175] {
         let (head, tail) = pem.split_at(at);
@@ -215,7 +216,10 @@ fn a_key_of_lines_that_old_and_new_text_cut_is_found_whole() {
         let spans = report.findings.iter().filter_map(|one| one.span.clone());
         let spans: Vec<&str> = spans.map(|span| &body[span]).collect();
         assert_eq!(spans.len(), 1, "{at}");
-        assert!(spans[0].starts_with("-----BEGIN") && spans[0].ends_with("KEY-----"), "{at}");
+        assert!(
+            spans[0].starts_with("-----BEGIN") && spans[0].ends_with("KEY-----"),
+            "{at}"
+        );
         let blocks = [head, tail].map(|text| json!({"type": "text", "text": text}));
         let mut turn = said(&texts[..2]);
         turn["messages"][1] = json!({"role": "user", "content": prose(6_000)});

@@ -112,7 +112,7 @@ fn all_are_found(family: Family, wraps: &[Wrap]) {
             }
         }
     }
-    let most = fails.len().min(6000);
+    let most = fails.len().min(60);
     let some = fails[..most].join("\n");
     assert!(fails.is_empty(), "{} fail:\n{some}", fails.len());
 }
@@ -120,8 +120,7 @@ fn all_are_found(family: Family, wraps: &[Wrap]) {
 fn fail(rule: &Rule, wrapping: &str, wrapped: &Wrapped, found: &[Finding]) -> String {
     let seen: Vec<_> = found.iter().map(|f| (f.rule.as_str(), &f.place)).collect();
     let id = &rule.id;
-    let dbg = String::from_utf8_lossy(&wrapped.bytes);
-    format!("{id} in {wrapping}, not {:?}: {seen:?} {dbg}", wrapped.parts)
+    format!("{id} in {wrapping}, not {:?}: {seen:?}", wrapped.parts)
 }
 
 #[test]

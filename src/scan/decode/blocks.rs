@@ -141,9 +141,16 @@ impl Blocks {
 fn may_go_on(text: &[u8], end: usize, start: usize) -> bool {
     let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
     let (before, _) = text.split_at_checked(end).unwrap_or_default();
-    let line = || {
-        let line = before.strip_suffix(b"\n").and_then(<[u8]>::last_chunk);
-        line.is_some_and(|line: &[u8; KEY_LINE]| line.iter().all(|b| base64_digit(*b).is_some()))
+    let goes_on = match before.strip_suffix(b"\n") {
+        Some(line) => is_of_key(line),
+        None => before.last().is_some_and(|b| *b > b' '),
     };
-    shown(start) && (before.last().is_some_and(|b| *b > b' ') || line())
+    shown(start) && goes_on
+}
+
+/// Whether a line that ends here is a key's: its head, or nothing but base64.
+fn is_of_key(line: &[u8]) -> bool {
+    let digit = |b: &u8| *b == b'=' || base64_digit(*b).is_some();
+    let digits = line.last_chunk::<KEY_LINE>();
+    line.ends_with(b"-----") || digits.is_some_and(|digits| digits.iter().all(digit))
 }

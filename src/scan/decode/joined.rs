@@ -40,7 +40,10 @@ pub fn joined(text: &[u8], joins: &mut [Join], pieces: &mut Vec<Piece>) {
         add(end - tail(text, end)..end, true);
         let mut at = index;
         while let Some(next) = following(text, joins, at, end) {
-            let Some((start, join)) = joins.get(at).map(|join| join.start).zip(joins.get_mut(next))
+            let Some((start, join)) = joins
+                .get(at)
+                .map(|join| join.start)
+                .zip(joins.get_mut(next))
             else {
                 break;
             };
@@ -102,16 +105,28 @@ fn begun(text: &[u8], length: usize) -> Option<usize> {
     (whole && from + begins < lines).then(|| text.len() - from - begins)
 }
 
-/// Bytes at the end of a text of what may announce the long token that follows.
+/// Bytes at the end of a text of what may announce the long token that follows: whole words.
 pub fn lead(text: &[u8]) -> usize {
-    let from = text.len().saturating_sub(LEAD);
-    let near = text.get(from..).unwrap_or_default();
-    let start = match near.iter().rposition(|byte| *byte == CUT) {
-        Some(cut) => Some(cut + 1),
-        None if from == 0 => Some(0),
-        None => near.iter().position(|byte| *byte <= b' '),
+    let near = text.get(text.len().saturating_sub(2 * LEAD)..);
+    let near = near.unwrap_or_default();
+    let leaf = near.iter().rposition(|byte| *byte == CUT);
+    let leaf = near
+        .get(leaf.map_or(0, |cut| cut + 1)..)
+        .unwrap_or_default();
+    let Some(far) = leaf.len().checked_sub(LEAD) else {
+        return leaf.len();
     };
-    start.map_or(0, |start| near.len() - start)
+    let (before, rest) = leaf.split_at(far);
+    match before.iter().rposition(|byte| *byte <= b' ') {
+        Some(space) => leaf.len() - space - 1,
+        None => {
+            rest.len()
+                - rest
+                    .iter()
+                    .position(|byte| *byte <= b' ')
+                    .unwrap_or(rest.len())
+        }
+    }
 }
 
 /// Bytes at the start of a block that go with the one before.
@@ -130,13 +145,19 @@ fn ending(text: &[u8], at: usize) -> usize {
         return 0;
     };
     let line = text.get(from + ends..).unwrap_or_default().iter();
-    let line = line.take(KEY_LINE).take_while(|byte| **byte != CUT && !is_break(**byte));
+    let line = line
+        .take(KEY_LINE)
+        .take_while(|byte| **byte != CUT && !is_break(**byte));
     (from + ends + line.count()).saturating_sub(at)
 }
 
 /// Bytes of the lines of base64 that a text starts with, and of the line that ends them.
 pub fn lines_of_key(text: &[u8]) -> usize {
-    let length = text.iter().take(KEY).take_while(|byte| is_key(**byte)).count();
+    let length = text
+        .iter()
+        .take(KEY)
+        .take_while(|byte| is_key(**byte))
+        .count();
     length + ending(text, length)
 }
 

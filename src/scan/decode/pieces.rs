@@ -101,7 +101,10 @@ impl Cluster {
         // In a long token what announces it stands further back.
         let token = space(start, self.first);
         let start = start.min(token - lead(text.get(..token).unwrap_or_default()));
-        match text.get(..start).filter(|_| self.coding == Coding::Invisible) {
+        match text
+            .get(..start)
+            .filter(|_| self.coding == Coding::Invisible)
+        {
             Some(before) => start - open_key(before).unwrap_or(0),
             None => start,
         }

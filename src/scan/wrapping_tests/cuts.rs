@@ -11,12 +11,16 @@ pub const CUT: &[Wrap] = &[
     ("Hangul fillers", |c, d| {
         unseen(c, d, &['\u{3164}', '\u{115f}', '\u{1160}', '\u{ffa0}'])
     }),
-    ("Khmer vowels", |c, d| unseen(c, d, &['\u{17b4}', '\u{17b5}'])),
+    ("Khmer vowels", |c, d| {
+        unseen(c, d, &['\u{17b4}', '\u{17b5}'])
+    }),
     ("Mongolian marks", |c, d| {
         unseen(c, d, &['\u{180b}', '\u{180d}', '\u{180e}', '\u{180f}'])
     }),
     ("zero width", |c, d| unseen(c, d, &['\u{200b}'])),
-    ("zero-width joiners", |c, d| unseen(c, d, &['\u{200c}', '\u{200d}'])),
+    ("zero-width joiners", |c, d| {
+        unseen(c, d, &['\u{200c}', '\u{200d}'])
+    }),
     ("directions", |c, d| {
         unseen(c, d, &['\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}'])
     }),
@@ -31,7 +35,9 @@ pub const CUT: &[Wrap] = &[
     ("annotations", |c, d| {
         unseen(c, d, &['\u{fff0}', '\u{fff9}', '\u{fffb}'])
     }),
-    ("tags", |c, d| unseen(c, d, &['\u{e0001}', '\u{e0041}', '\u{e007f}'])),
+    ("tags", |c, d| {
+        unseen(c, d, &['\u{e0001}', '\u{e0041}', '\u{e007f}'])
+    }),
     ("zero width between all letters", |case, _| {
         let at = 1..case.secret.len();
         let at: Vec<usize> = at.filter(|at| case.secret.is_char_boundary(*at)).collect();
@@ -71,19 +77,37 @@ pub const CUT: &[Wrap] = &[
         Some(text.body(head, r#""}]}"#, "application/json"))
     }),
     ("line break", |c, d| broken(c, d, "\n", |_| String::new())),
-    ("line break of Windows", |c, d| broken(c, d, "\r\n", |_| String::new())),
-    ("continued line", |c, d| broken(c, d, "\\\n", |_| String::new())),
-    ("indented line", |c, d| broken(c, d, "\n", |_| "    ".to_owned())),
-    ("line of a diff", |c, d| broken(c, d, "\n", |_| "+".to_owned())),
-    ("line taken out", |c, d| broken(c, d, "\n", |_| "-".to_owned())),
-    ("quoted line", |c, d| broken(c, d, "\n", |_| "> ".to_owned())),
+    ("line break of Windows", |c, d| {
+        broken(c, d, "\r\n", |_| String::new())
+    }),
+    ("continued line", |c, d| {
+        broken(c, d, "\\\n", |_| String::new())
+    }),
+    ("indented line", |c, d| {
+        broken(c, d, "\n", |_| "    ".to_owned())
+    }),
+    ("line of a diff", |c, d| {
+        broken(c, d, "\n", |_| "+".to_owned())
+    }),
+    ("line taken out", |c, d| {
+        broken(c, d, "\n", |_| "-".to_owned())
+    }),
+    ("quoted line", |c, d| {
+        broken(c, d, "\n", |_| "> ".to_owned())
+    }),
     ("comment", |c, d| broken(c, d, "\n", |_| "# ".to_owned())),
-    ("numbered line", |c, d| broken(c, d, "\n", |line| format!("{line:6}\t"))),
+    ("numbered line", |c, d| {
+        broken(c, d, "\n", |line| format!("{line:6}\t"))
+    }),
     ("line with an arrow", |c, d| {
         broken(c, d, "\n", |line| format!("{line:6}\u{2192}"))
     }),
-    ("line with a colon", |c, d| broken(c, d, "\n", |line| format!("{line}:"))),
-    ("line with a bar", |c, d| broken(c, d, "\n", |line| format!("{line} | "))),
+    ("line with a colon", |c, d| {
+        broken(c, d, "\n", |line| format!("{line}:"))
+    }),
+    ("line with a bar", |c, d| {
+        broken(c, d, "\n", |line| format!("{line} | "))
+    }),
     ("continued and numbered", |c, d| {
         broken(c, d, "\\\r\n", |line| format!("{line:6}\t"))
     }),
@@ -169,7 +193,8 @@ impl Case<'_> {
         let head = token(right.iter());
         let telling = |b: &u8| b.is_ascii_digit() || *b == b'@';
         let digits = head.iter().take_while(|b| b.is_ascii_digit()).count();
-        let numbered = (1..6).contains(&digits) && right.get(digits).is_some_and(|b| b":|".contains(b));
+        let numbered =
+            (1..6).contains(&digits) && right.get(digits).is_some_and(|b| b":|".contains(b));
         !numbered
             && tail.len().min(head.len()) >= SIDE
             && tail.len() + head.len() >= BOTH

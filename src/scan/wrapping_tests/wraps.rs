@@ -172,11 +172,7 @@ pub const LINES: &[Wrap] = &[
         Some(marked(case, |line| format!("{line}|")).json())
     }),
     ("crlf", |case, _| {
-        Some(
-            Text::of(case)
-                .map(|text| text.replace('\n', "\r\n"))
-                .json(),
-        )
+        Some(Text::of(case).map(|text| text.replace('\n', "\r\n")).json())
     }),
     ("crlf in tool arguments", |case, _| {
         let text = Text::of(case).map(|text| text.replace('\n', "\r\n"));
