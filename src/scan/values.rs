@@ -51,7 +51,7 @@ const FEW: usize = 16;
 pub struct Values {
     /// Where they are few, and the processor has the vectors for it.
     few: Option<Searcher>,
-    anchored: Option<Anchored>,
+    anchored: Anchored,
     classes: Vec<Class>,
 }
 
@@ -71,11 +71,10 @@ impl Values {
             .then(|| search(&values))
             .flatten();
         if few.is_some() {
-            let (anchored, classes) = (None, Vec::new());
             return Self {
                 few,
-                anchored,
-                classes,
+                anchored: Anchored::default(),
+                classes: Vec::new(),
             };
         }
         let (anchored, values) = Anchored::new(values);
@@ -83,7 +82,7 @@ impl Values {
         for value in values {
             let plan = PLANS.iter().position(|plan| value.len() >= plan.shortest);
             if let Some(class) = plan.and_then(|plan| sorted.get_mut(plan)) {
-                class.push(value);
+                class.push(value.into());
             }
         }
         let classes = PLANS.into_iter().zip(sorted);
@@ -98,9 +97,7 @@ impl Values {
 
     /// Calls `found` with the place of every value in the text.
     pub fn find(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
-        if let Some(anchored) = &self.anchored {
-            anchored.find(text, &mut found);
-        }
+        self.anchored.find(text, &mut found);
         for class in &self.classes {
             class.find(text, &mut found);
         }

@@ -157,8 +157,8 @@ pub fn around(text: &[u8], newline: usize) -> Option<Range<usize>> {
     let line = memrchr(b'\n', lead).map_or(0, |at| at + 1);
     let lead = lead.len() - line;
     let next = text.get(start + head..)?.iter().take(TRAIL);
-    let trail = next.take_while(|byte| **byte != b'\n').count();
-    Some(token_start - lead..start + head + trail)
+    let more = next.take_while(|byte| **byte != b'\n').count();
+    Some(token_start - lead..start + head + more)
 }
 
 /// Length of the token that these bytes start with, and whether it could be a secret's.

@@ -54,16 +54,16 @@ pub const CUT: &[Wrap] = &[
     }),
     ("two blocks", |case, dice| {
         let at = case.between_letters(dice, 1)?;
-        blocks(case, &at, r#""},{"type":"text","text":""#)
+        Some(blocks(case, &at, r#""},{"type":"text","text":""#))
     }),
     ("three blocks", |case, dice| {
         let at = case.between_letters(dice, 2)?;
-        blocks(case, &at, r#""},{"type":"text","text":""#)
+        Some(blocks(case, &at, r#""},{"type":"text","text":""#))
     }),
     ("blocks with more in them", |case, dice| {
         let at = case.between_letters(dice, 1)?;
         let knife = "\",\n \"cache_control\": {\"type\": \"ephemeral\"}},\n{\"type\": \"text\",\n \"text\": \"";
-        blocks(case, &at, knife)
+        Some(blocks(case, &at, knife))
     }),
     ("two strings", |case, dice| {
         let at = case.between_letters(dice, 1)?;
@@ -131,9 +131,8 @@ fn unseen(case: &Case<'_>, dice: &mut Dice, kinds: &[char]) -> Option<Wrapped> {
     Some(Text::cut(case, &at, &knife).json())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as the others are")]
-fn blocks(case: &Case<'_>, at: &[usize], knife: &str) -> Option<Wrapped> {
-    Some(Text::split(case, at, knife).map(escape).literal())
+fn blocks(case: &Case<'_>, at: &[usize], knife: &str) -> Wrapped {
+    Text::split(case, at, knife).map(escape).literal()
 }
 
 fn broken(

@@ -37,9 +37,9 @@ pub const CODED: &[Wrap] = &[
                 .body(head, "\"\n    }\n  ]\n}\n", JSON),
         )
     }),
-    ("a string in a string", |case, _| nested(case, 1)),
-    ("two strings deep", |case, _| nested(case, 2)),
-    ("three strings deep", |case, _| nested(case, 3)),
+    ("a string in a string", |case, _| Some(nested(case, 1))),
+    ("two strings deep", |case, _| Some(nested(case, 2))),
+    ("three strings deep", |case, _| Some(nested(case, 3))),
     ("tool arguments", |case, _| {
         Some(arguments(Text::of(case), 1))
     }),
@@ -122,9 +122,9 @@ fn lower(text: &str) -> String {
 }
 
 /// Escapes of escapes, and nothing else.
-fn nested(case: &Case<'_>, depth: usize) -> Option<Wrapped> {
+fn nested(case: &Case<'_>, depth: usize) -> Wrapped {
     let code = |text: &str| (0..depth).fold(text.to_owned(), |text, _| escape(&text));
-    Some(Text::of(case).map(code).json())
+    Text::of(case).map(code).json()
 }
 
 /// A member of an object that is a string, as often as that.
@@ -191,23 +191,28 @@ fn marked(case: &Case<'_>, mark: impl Fn(usize) -> String) -> Text {
 pub const SEALED: &[Wrap] = &[
     ("gzip", |case, _| {
         let out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed(case, "gzip", out, |out| out.finish().unwrap())
+        Some(packed(case, "gzip", out, |out| out.finish().unwrap()))
     }),
     ("deflate", |case, _| {
         let out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed(case, "deflate", out, |out| out.finish().unwrap())
+        Some(packed(case, "deflate", out, |out| out.finish().unwrap()))
     }),
     ("deflate without a header", |case, _| {
         let out = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed(case, "deflate", out, |out| out.finish().unwrap())
+        Some(packed(case, "deflate", out, |out| out.finish().unwrap()))
     }),
     ("zstd", |case, _| {
         let out = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        packed(case, "zstd", out, |out| out.finish().unwrap())
+        Some(packed(case, "zstd", out, |out| out.finish().unwrap()))
     }),
     ("br", |case, _| {
         let out = brotli::CompressorWriter::new(Vec::new(), 4096, 1, 16);
-        packed(case, "br", out, brotli::CompressorWriter::into_inner)
+        Some(packed(
+            case,
+            "br",
+            out,
+            brotli::CompressorWriter::into_inner,
+        ))
     }),
     ("base64", |case, _| {
         Some(coded(&STANDARD.encode(file(case)), "content: "))
@@ -253,10 +258,10 @@ fn packed<W: std::io::Write>(
     encoding: &'static str,
     mut out: W,
     finish: fn(W) -> Vec<u8>,
-) -> Option<Wrapped> {
+) -> Wrapped {
     let plain = Text::of(case).json();
     out.write_all(&plain.bytes).unwrap();
-    Some(plain.sealed(encoding, finish(out)))
+    plain.sealed(encoding, finish(out))
 }
 
 fn file(case: &Case<'_>) -> String {
