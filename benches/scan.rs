@@ -16,7 +16,7 @@ use regex::bytes::RegexSetBuilder;
 use serde_json::json;
 use tollgate::cli::scan::shipped::RULES;
 use tollgate::domain::Secret;
-use tollgate::scan::{Body, Family, KnownValues, Limits, RuleSet, Scanner, Seen};
+use tollgate::scan::{Body, Family, KnownValues, Limits, RuleSet, Scanner, Seen, examples};
 
 /// Bytes of source in one body.
 const BODY: usize = 200 << 10;
@@ -88,6 +88,35 @@ fn scan(criterion: &mut Criterion) {
     regex_set(&mut group, &bodies, &patterns);
     group.sample_size(20);
     next_turn(&mut group, &bodies, &scanner);
+    group.finish();
+    values(criterion, &bodies);
+}
+
+/// What so many known values cost: random ones, as the shipped rules' examples are.
+fn values(criterion: &mut Criterion, bodies: &[Vec<u8>]) {
+    let bytes: usize = bodies.iter().map(Vec::len).sum();
+    let mut group = criterion.benchmark_group("known values");
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.sample_size(20);
+    for count in [0, 16, 1_000, 100_000] {
+        let mut known = KnownValues::new();
+        for seed in 0..count {
+            let template = ["{alnum:40}", "{hex:32}", "{b64:24}"][seed % 3];
+            let value = examples::expand(template, seed as u64).expect("a template");
+            known.add_value(&Secret::new(value.text));
+        }
+        let rules = RuleSet::parse(RULES, &[Family::Secrets]).expect("the shipped rules read");
+        let scanner = Scanner::build(rules, known, &Secret::new([0; 32]), Limits::default());
+        let scanner = scanner.expect("the shipped rules compile");
+        let mut workspace = scanner.workspace();
+        group.bench_function(count.to_string(), |bencher| {
+            bencher.iter(|| {
+                for body in bodies {
+                    std::hint::black_box(scanner.scan(&mut workspace, json_body(body), None));
+                }
+            });
+        });
+    }
     group.finish();
 }
 

@@ -3,7 +3,7 @@
 //! `{alnum:36}` is 36 random letters and digits, `{hex:8-16}` a random number of them, `«…»` marks the secret,
 //! `{{` and `}}` are braces. The same template and seed give the same text. It knows formats, never rules.
 
-mod dice;
+pub(super) mod dice;
 mod made;
 mod money;
 

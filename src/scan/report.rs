@@ -124,7 +124,7 @@ const fn layer(coding: Coding) -> Option<Layer> {
         Coding::Escapes => Layer::Escapes,
         Coding::Percent => Layer::Percent,
         Coding::Entities => Layer::Entities,
-        Coding::Folded | Coding::Invisible => Layer::Folded,
+        Coding::Folded | Coding::Continued | Coding::Invisible => Layer::Folded,
         Coding::Base64 => Layer::Base64,
     })
 }

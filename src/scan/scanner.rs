@@ -9,6 +9,7 @@ use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
 use super::decode::encoding;
 use super::decode::events::Gap;
+use super::decode::joined;
 use super::decode::pieces::{self, Digits};
 use super::engine::{BuildError, Engine, Hit};
 use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
@@ -284,7 +285,7 @@ impl Scanner {
             return;
         };
         if level == 0 {
-            pieces::joined(text, &blocks.joins, pieces);
+            joined::joined(text, &mut blocks.joins, pieces);
         }
         marks.read(text);
         pieces::escaped(text, marks, pieces);

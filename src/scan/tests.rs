@@ -271,6 +271,36 @@ fn a_secret_cut_by_text_blocks_is_found() {
 }
 
 #[test]
+fn a_key_of_lines_that_text_blocks_cut_is_found_whole() {
+    let rules = RuleSet::parse(RULES_SHIPPED, &[Family::Secrets]).unwrap();
+    let key = Secret::new([7; 32]);
+    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default()).unwrap();
+    for (seed, lines) in [(1, 3), (2, 14), (3, 60)] {
+        let template = "{b64:64}\n".repeat(lines - 1);
+        let template = format!(
+            "-----BEGIN EC PRIVATE KEY-----\n{template}{{b64:40}}==\n-----END EC PRIVATE KEY-----"
+        );
+        let pem = examples::expand(&template, seed).unwrap().text;
+        for at in (1..pem.len()).step_by(pem.len() / 40) {
+            let (one, two) = pem.split_at(at);
+            if one.ends_with(' ') || two.starts_with([' ', '\n']) {
+                continue;
+            }
+            let [one, two] = [one, two].map(|text| text.replace('\n', "\\n"));
+            let body = format!(
+                r#"{{"content":[{{"type":"text","text":"Key: {one}"}},{{"type":"text","text":"{two}\n, see?"}}]}}"#
+            );
+            let report = scan(&scanner, &body);
+            assert_eq!(report.findings.len(), 1, "{lines} {at} {body}");
+            let span = report.findings[0].span.clone().unwrap();
+            let place = body.find(&one).unwrap()..body.find("\\n, see").unwrap();
+            // A line break that ends the first block is none of a part.
+            assert_eq!((report.findings.len(), span), (1, place), "{lines} {at}");
+        }
+    }
+}
+
+#[test]
 fn json_that_is_not_utf_8_is_said_and_scanned() {
     let scanner = scanner(RULES);
     let body = Body {

@@ -17,7 +17,11 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let scanner = scanner(RULES);
+        Self::of(RULES)
+    }
+
+    fn of(rules: &str) -> Self {
+        let scanner = scanner(rules);
         Self {
             workspace: scanner.workspace(),
             scanner,
@@ -178,6 +182,54 @@ fn which_strings_of_an_item_are_read_as_one_depends_on_two_items_alone() {
     );
     let turn = talk.turn(&json!({"input": [first, second, third]}), "one");
     assert_eq!(turn.findings.len(), 1);
+}
+
+const PEM: &str = r#"
+[[rule]]
+id = "pem"
+category = "private_key"
+description = "Private key"
+pattern = '-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]{80,}(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?'
+validator = "key_block"
+"#;
+
+#[test]
+fn a_key_of_lines_that_old_and_new_text_cut_is_found_whole() {
+    let template =
+        "-----BEGIN EC PRIVATE KEY-----\n{b64:64}\n{b64:64}\n-----END EC PRIVATE KEY-----";
+    let pem = examples::expand(template, 5).unwrap().text;
+    for at in [12, 40, 70, 100, 155, 175] {
+        let (head, tail) = pem.split_at(at);
+        let mut talk = Talk::of(PEM);
+        let mut texts = vec![
+            prose(20_000),
+            format!("{}{head}", prose(6_000)),
+            prose(6_000),
+        ];
+        if !talk.turn(&said(&texts), "one").is_clean() {
+            // So much of the key is a finding by itself.
+            assert!(at > 100, "{at}");
+        }
+        texts.insert(2, format!("{tail}\n{}", prose(6_000)));
+        let report = talk.turn(&said(&texts), "one");
+        let body = said(&texts).to_string();
+        let spans = report.findings.iter().filter_map(|one| one.span.clone());
+        let spans: Vec<&str> = spans.map(|span| &body[span]).collect();
+        assert_eq!(spans.len(), 1, "{at}");
+        assert!(
+            spans[0].starts_with("-----BEGIN") && spans[0].ends_with("KEY-----"),
+            "{at}"
+        );
+        let blocks = [head, tail].map(|text| json!({"type": "text", "text": text}));
+        let mut turn = said(&texts[..2]);
+        turn["messages"][1] = json!({"role": "user", "content": prose(6_000)});
+        assert!(talk.turn(&turn, "one").is_clean());
+        let list = turn["messages"].as_array_mut().unwrap();
+        list.push(json!({"role": "user", "content": blocks}));
+        let report = talk.turn(&turn, "one");
+        assert_eq!(report.findings.len(), 1, "{at}");
+        assert_eq!(report.findings[0].path, "$.messages[2].content[0].text");
+    }
 }
 
 #[test]

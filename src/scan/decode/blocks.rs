@@ -3,8 +3,12 @@
 
 use std::ops::Range;
 
+use super::coding::base64_digit;
+
 /// Strings remembered of each element of a list: its first, so that nothing but the element before decides which.
-const LEAVES: usize = 6;
+pub const LEAVES: usize = 6;
+/// Digits at the end of a line of a key in base64.
+const KEY_LINE: usize = 32;
 /// Joins kept of one body.
 const JOINS: usize = 1 << 16;
 
@@ -25,6 +29,8 @@ pub struct Join {
     pub start: usize,
     /// They stand in a list that is a member of the body: each may be all that is new of it.
     pub outer: bool,
+    /// It was read together with another.
+    pub read: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -110,16 +116,15 @@ impl Blocks {
         list.turn();
         let name = |key: (usize, usize)| text.get(key.0..key.1);
         let same = |leaf: &&Leaf| name(leaf.key) == name(key);
-        let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
         if let Some(before) = list.before.iter().flatten().find(same)
-            && before.end.checked_sub(1).is_some_and(shown)
-            && shown(at.start)
+            && may_go_on(text, before.end, at.start)
         {
             if self.joins.len() < JOINS {
                 self.joins.push(Join {
                     end: before.end,
                     start: at.start,
                     outer,
+                    read: false,
                 });
             } else {
                 self.overflow = true;
@@ -130,4 +135,22 @@ impl Blocks {
             *slot = Some(leaf);
         }
     }
+}
+
+/// Whether what ends at `end` may go on at `start`: where neither shows a gap, and after a line of a key.
+fn may_go_on(text: &[u8], end: usize, start: usize) -> bool {
+    let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
+    let (before, _) = text.split_at_checked(end).unwrap_or_default();
+    let goes_on = match before.strip_suffix(b"\n") {
+        Some(line) => is_of_key(line),
+        None => before.last().is_some_and(|b| *b > b' '),
+    };
+    shown(start) && goes_on
+}
+
+/// Whether a line that ends here is a key's: its head, or nothing but base64.
+fn is_of_key(line: &[u8]) -> bool {
+    let digit = |b: &u8| *b == b'=' || base64_digit(*b).is_some();
+    let digits = line.last_chunk::<KEY_LINE>();
+    line.ends_with(b"-----") || digits.is_some_and(|digits| digits.iter().all(digit))
 }

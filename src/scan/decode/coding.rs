@@ -18,6 +18,8 @@ pub enum Coding {
     Entities,
     /// Line breaks inside a token, with what an editor or a diff puts before each line.
     Folded,
+    /// The same, where a mark at the end of each line says that it goes on.
+    Continued,
     /// Characters that do not show.
     Invisible,
     Base64,
@@ -30,7 +32,7 @@ pub fn read<E: Events>(coding: Coding, text: &[u8], piece: Range<usize>, events:
         Coding::Escapes => escapes(text, piece, events),
         Coding::Percent => percent(text, piece, events),
         Coding::Entities => entities(text, piece, events),
-        Coding::Folded => folded(text, piece, events),
+        Coding::Folded | Coding::Continued => folded(text, piece, events),
         Coding::Invisible => invisible(text, piece, events),
         Coding::Base64 => base64(text, piece, events),
     }

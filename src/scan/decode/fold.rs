@@ -15,7 +15,9 @@ const BOTH: usize = 16;
 /// As many are looked at.
 const FAR: usize = 512;
 /// Bytes of the line before the token that go with it, for what announces it.
-const LEAD: usize = 40;
+const LEAD: usize = 96;
+/// Bytes of the next line after the token.
+const TRAIL: usize = 8;
 
 /// Characters of keys, tokens and addresses with credentials.
 #[inline]
@@ -56,6 +58,12 @@ pub fn before(text: &[u8], newline: usize) -> usize {
         end -= 1;
     }
     end
+}
+
+/// Whether a mark before the line break says that the line goes on.
+pub fn is_continued(text: &[u8], newline: usize) -> bool {
+    let line = text.get(..newline).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line).ends_with(b"\\")
 }
 
 /// The start of the next line's own text: after indentation, a line number, or the mark that this line starts with too.
@@ -148,7 +156,9 @@ pub fn around(text: &[u8], newline: usize) -> Option<Range<usize>> {
     let lead = text.get(token_start.saturating_sub(LEAD)..token_start)?;
     let line = memrchr(b'\n', lead).map_or(0, |at| at + 1);
     let lead = lead.len() - line;
-    Some(token_start - lead..(start + head + 1).min(text.len()))
+    let next = text.get(start + head..)?.iter().take(TRAIL);
+    let more = next.take_while(|byte| **byte != b'\n').count();
+    Some(token_start - lead..start + head + more)
 }
 
 /// Length of the token that these bytes start with, and whether it could be a secret's.
@@ -176,13 +186,17 @@ pub fn invisible(text: &[u8]) -> usize {
         // Soft hyphen; combining grapheme joiner; Arabic letter mark.
         [0xC2, 0xAD, ..] | [0xCD, 0x8F, ..] | [0xD8, 0x9C, ..] => 2,
         // Zero-width spaces and joiners, direction marks, word joiner and invisible operators; byte order mark; variation
-        // selectors; Mongolian vowel separator; Hangul fillers.
+        // selectors; what annotates; Mongolian selectors and vowel separator; Khmer vowels; Hangul fillers.
         [0xE2, 0x80, 0x8B..=0x8F | 0xAA..=0xAE, ..]
         | [0xE2, 0x81, 0xA0..=0xAF, ..]
         | [0xEF, 0xBB, 0xBF, ..]
         | [0xEF, 0xB8, 0x80..=0x8F, ..]
-        | [0xE1, 0xA0, 0x8E, ..]
-        | [0xE3, 0x85, 0xA4, ..] => 3,
+        | [0xEF, 0xBF, 0xB0..=0xBB, ..]
+        | [0xE1, 0xA0, 0x8B..=0x8F, ..]
+        | [0xE1, 0x9E, 0xB4 | 0xB5, ..]
+        | [0xE1, 0x85, 0x9F | 0xA0, ..]
+        | [0xE3, 0x85, 0xA4, ..]
+        | [0xEF, 0xBE, 0xA0, ..] => 3,
         // Tag characters and more variation selectors.
         [0xF3, 0xA0, 0x80..=0x87, _, ..] => 4,
         _ => 0,

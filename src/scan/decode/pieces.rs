@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::blocks::Join;
+use memchr::memchr;
+
 use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
+use super::joined::{lead, lines_of_key, open_key};
 use super::lanes::{self, Sixteen};
 use super::marks::{Marks, NEAR, Places};
 
@@ -26,22 +28,18 @@ impl Piece {
 }
 
 /// Bytes before a coded place that go with it, and after it.
-const LEAD: usize = 48;
+pub const LEAD: usize = 48;
 const TRAIL: usize = 16;
+/// The same of characters that do not show: they are rare, and may stand between the words of a secret.
+const UNSEEN: usize = 160;
 /// A piece begins and ends at white space, unless none is as near as this.
-const FAR: usize = 256;
+const FAR: usize = 1024;
 /// Shortest run of base64 digits worth undoing: 18 bytes. It has two whole words of eight bytes, wherever it begins.
 const BASE64: usize = 24;
+/// Shortest line of base64 in lines: programs break them at 64 or 76.
+const LINE: usize = 60;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
-/// Bytes at the ends of adjacent blocks that are read as one.
-const JOINED: usize = 1024;
-/// Of which so many even past white space.
-const JOINED_LEAST: usize = 64;
-/// Bytes of text over which outer values are read as one: fewer than a chunk has, since only the one before a new one is
-/// read again.
-const OUTER: usize = 512;
-
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
     coding: Coding,
@@ -71,26 +69,68 @@ impl Cluster {
         self.last = at;
     }
 
+    /// Bytes that go with it on one side, where other codings take so many.
+    fn around(&self, usual: usize) -> usize {
+        if self.coding == Coding::Invisible {
+            UNSEEN
+        } else {
+            usual
+        }
+    }
+
     fn end(&self, text: &[u8]) -> usize {
-        let from = (self.last + TRAIL).min(text.len());
+        let from = (self.last + self.around(TRAIL)).min(text.len());
         let rest = text.get(from..).unwrap_or_default();
-        let rest = rest.get(..rest.len().min(4 * FAR)).unwrap_or_default();
-        from + rest.iter().position(|b| is_space(*b)).unwrap_or(rest.len())
+        let rest = rest.get(..rest.len().min(FAR)).unwrap_or_default();
+        let end = from + rest.iter().position(|b| is_space(*b)).unwrap_or(rest.len());
+        match text.get(end..) {
+            Some(rest) if self.coding == Coding::Invisible => end + lines_of_key(rest),
+            _ => end,
+        }
+    }
+
+    fn start(&self, text: &[u8]) -> usize {
+        let from = self.first.saturating_sub(self.around(LEAD));
+        let near = from.saturating_sub(FAR);
+        let space = |from: usize, to: usize| {
+            let back = text.get(from..to).unwrap_or_default();
+            let space = back.iter().rposition(|b| is_space(*b));
+            space.map_or(from, |space| from + space + 1)
+        };
+        let start = space(near, from);
+        // In a long token what announces it stands further back.
+        let token = space(start, self.first);
+        let start = start.min(token - lead(text.get(..token).unwrap_or_default()));
+        match text
+            .get(..start)
+            .filter(|_| self.coding == Coding::Invisible)
+        {
+            Some(before) => start - open_key(before).unwrap_or(0),
+            None => start,
+        }
     }
 
     fn close(&mut self, text: &[u8], pieces: &mut Vec<Piece>) {
         if self.first == usize::MAX {
             return;
         }
-        let from = self.first.saturating_sub(LEAD).max(self.floor);
-        let near = from.saturating_sub(FAR).max(self.floor);
-        let back = text.get(near..from).unwrap_or_default();
-        let start = back.iter().rposition(|b| is_space(*b));
-        let start = start.map_or(near, |space| near + space + 1);
+        let start = self.start(text);
         let end = self.end(text);
-        pieces.push(Piece::new(self.coding, start..end));
+        match pieces.last_mut() {
+            // What announces it may be in the piece before.
+            Some(before) if self.floor > 0 && is_near(text, self.floor, start) => {
+                before.at.end = end;
+            }
+            _ => pieces.push(Piece::new(self.coding, start..end)),
+        }
         (self.floor, self.first) = (end, usize::MAX);
     }
+}
+
+/// Whether a piece that ended at `end` and one that starts at `start` are in one leaf and near each other.
+fn is_near(text: &[u8], end: usize, start: usize) -> bool {
+    let between = text.get(end..start.max(end)).unwrap_or_default();
+    between.len() <= LEAD && memchr(CUT, between).is_none()
 }
 
 const fn is_space(byte: u8) -> bool {
@@ -100,18 +140,28 @@ const fn is_space(byte: u8) -> bool {
 /// Pieces in backslash escapes, and pieces that a line break cuts.
 pub fn escaped(text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
     gather(&marks.escapes, Coding::Escapes, text, pieces);
-    let mut fold: Option<Range<usize>> = None;
-    let breaks = marks.breaks.iter();
-    for around in breaks.filter_map(|at| fold::around(text, *at as usize)) {
+    let mut fold: Option<Piece> = None;
+    for &newline in &marks.breaks {
+        let newline = newline as usize;
+        let Some(around) = fold::around(text, newline) else {
+            continue;
+        };
+        let coding = if fold::is_continued(text, newline) {
+            Coding::Continued
+        } else {
+            Coding::Folded
+        };
         match &mut fold {
-            Some(open) if around.start < open.end => open.end = around.end,
-            _ => {
-                pieces.extend(fold.take().map(|at| Piece::new(Coding::Folded, at)));
-                fold = Some(around);
+            Some(open) if around.start < open.at.end => {
+                open.at.end = around.end;
+                if coding == Coding::Folded {
+                    open.coding = coding;
+                }
             }
+            _ => pieces.extend(fold.replace(Piece::new(coding, around))),
         }
     }
-    pieces.extend(fold.map(|at| Piece::new(Coding::Folded, at)));
+    pieces.extend(fold);
 }
 
 /// Pieces in percent signs and entities, and pieces with characters that do not show.
@@ -129,52 +179,6 @@ fn gather(places: &Places, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>)
         cluster.last = last as usize;
     }
     cluster.close(text, pieces);
-}
-
-/// The end of one block and the start of the next, read as one; short blocks between others whole. `joins` are in the
-/// order of the text.
-pub fn joined(text: &[u8], joins: &[Join], pieces: &mut Vec<Piece>) {
-    let (mut open, mut first) = (false, 0);
-    for (index, join) in joins.iter().enumerate() {
-        if !open {
-            first = join.end;
-            pieces.push(Piece {
-                coding: Coding::Joined,
-                at: join.end - tail(text, join.end)..join.end,
-                open: true,
-            });
-        }
-        let next = joins.get(index + 1);
-        let next = next.filter(|next| !next.outer || next.start.saturating_sub(first) <= OUTER);
-        let middle = next.and_then(|next| text.get(join.start..next.end));
-        open = middle.is_some_and(|middle| middle.len() <= JOINED && !middle.contains(&CUT));
-        let head = middle
-            .filter(|_| open)
-            .map_or_else(|| head(text, join.start), <[u8]>::len);
-        pieces.push(Piece {
-            coding: Coding::Joined,
-            at: join.start..join.start + head,
-            open,
-        });
-    }
-}
-
-/// Bytes at the end of a block that go with the next.
-fn tail(text: &[u8], end: usize) -> usize {
-    let back = text.get(end.saturating_sub(JOINED)..end);
-    near(back.unwrap_or_default().iter().rev())
-}
-
-/// Bytes at the start of a block that go with the one before.
-fn head(text: &[u8], start: usize) -> usize {
-    near(text.get(start..).unwrap_or_default().iter().take(JOINED))
-}
-
-fn near<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
-    bytes
-        .enumerate()
-        .take_while(|(count, b)| **b != CUT && (*count < JOINED_LEAST || **b > b' '))
-        .count()
 }
 
 /// For each byte its value as a digit of base64, or [`NO_DIGIT`].
@@ -202,6 +206,7 @@ impl Digits {
 
     /// Pieces that are text in base64.
     pub fn base64(&self, text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
+        let mut done = 0;
         for &(first, last) in &marks.runs {
             let words = text.split_at_checked(first as usize);
             let rest = text.get(last as usize..);
@@ -212,11 +217,38 @@ impl Digits {
             let after = self.starting(rest);
             let (start, end) = (first as usize - before, last as usize + after);
             let run = text.get(start..).unwrap_or_default();
-            if end - start >= BASE64
+            if start >= done
+                && end - start >= BASE64
                 && has_capital(run)
                 && (self.is_text(run) || self.has_text(run))
             {
-                pieces.push(Piece::new(Coding::Base64, start..end));
+                done = self.last_line(text, start..end);
+                pieces.push(Piece::new(Coding::Base64, start..done));
+            }
+        }
+    }
+
+    /// Where the base64 ends whose first line this is: `base64` and mail programs break lines of whole groups of four.
+    fn last_line(&self, text: &[u8], line: Range<usize>) -> usize {
+        let (length, mut end) = (line.len(), line.end);
+        if length < LINE || !length.is_multiple_of(4) {
+            return end;
+        }
+        loop {
+            let rest = text.get(end..).unwrap_or_default();
+            let newline = match rest {
+                [b'\r', b'\n', ..] => 2,
+                [b'\n', ..] => 1,
+                _ => return end,
+            };
+            let rest = rest.get(newline..).unwrap_or_default().iter();
+            let more = rest.take_while(|byte| self.has(**byte)).count();
+            if more == 0 || more > length {
+                return end;
+            }
+            end += newline + more;
+            if more < length {
+                return end;
             }
         }
     }
