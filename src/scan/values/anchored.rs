@@ -69,7 +69,7 @@ impl Anchored {
 }
 
 /// Blocks whose places are looked up together: one look need not wait for the memory that another asks for.
-const PAGE: usize = 32;
+const PAGE: usize = 8;
 /// Places that are noted of a block whether there are so many or not: how many there are cannot be guessed.
 const USUAL: usize = 4;
 /// Of two bytes that meet one at most is such a place.
@@ -77,7 +77,7 @@ const MOST: usize = PAGE * BLOCK / 2 + USUAL;
 
 /// Places of a page that are to be looked up.
 struct Places {
-    at: [usize; MOST],
+    at: [u32; MOST],
     count: usize,
 }
 
@@ -89,15 +89,17 @@ impl Places {
 
     #[inline]
     fn add(&mut self, at: usize, mut bits: u64) {
+        // Texts are shorter than 4 GiB: the matcher's own limit.
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
         let end = self.count + bits.count_ones() as usize;
         let mut next = self.count;
         loop {
             let slots = self.at.get_mut(next..);
-            let Some(slots) = slots.and_then(<[usize]>::first_chunk_mut::<USUAL>) else {
+            let Some(slots) = slots.and_then(<[u32]>::first_chunk_mut::<USUAL>) else {
                 return;
             };
             for slot in slots {
-                *slot = at + bits.trailing_zeros() as usize;
+                *slot = at.wrapping_add(bits.trailing_zeros());
                 bits &= bits.wrapping_sub(1);
             }
             next += USUAL;
@@ -112,7 +114,7 @@ impl Places {
     fn look(&mut self, table: &Table, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
         let places = self.at.get(..self.count).unwrap_or_default();
         for place in places {
-            if let Some((hash, start)) = run(text, *place)
+            if let Some((hash, start)) = run(text, *place as usize)
                 && table.may_have(hash)
             {
                 table.all(text, start, hash).for_each(&mut *found);
