@@ -54,7 +54,7 @@ fn meter(criterion: &mut Criterion) {
         .expect("a request")
         .demand;
     let begun = || {
-        let mut meter = Meter::new(Endpoint::Messages, MeterInput::Sse, demand.clone());
+        let mut meter = Meter::new(Endpoint::Messages, MeterInput::Sse, demand);
         meter.push(start.as_bytes());
         meter.push(delta.as_bytes());
         meter
