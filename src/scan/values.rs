@@ -1,20 +1,12 @@
 //! Finds any of many exact values in a text without reading all of it.
 //!
-//! Most values mix digits and letters as hardly any text does: they are looked up only where one follows the other, by
-//! the eight bytes around ([`anchored`]). The others, of at least 24 bytes, cover eight bytes at some multiple of sixteen,
-//! wherever they stand: so only those of the text are looked up, and of each value the first sixteen runs of eight are
-//! kept. Shorter values need closer looks.
-
-mod anchored;
-mod table;
+//! A value of at least 24 bytes covers eight bytes at some multiple of sixteen, wherever it stands: so only those of the
+//! text are looked up, and of each value the first sixteen runs of eight are kept. Shorter values need closer looks.
 
 use std::ops::Range;
 
 use aho_corasick::Span;
 use aho_corasick::packed::{self, Searcher};
-
-use self::anchored::Anchored;
-use self::table::{Table, hash};
 
 /// How values of some length are looked for.
 #[derive(Clone, Copy)]
@@ -44,6 +36,11 @@ const PLANS: [Plan; 3] = [
         step: 5,
     },
 ];
+/// Bits of the filter for each kept run.
+const BITS: usize = 16;
+const LARGEST_FILTER: usize = 1 << 25;
+const SMALLEST_FILTER: usize = 1 << 13;
+
 /// Of so few values a vector search for all at once looks at every byte of a text and is faster all the same.
 const FEW: usize = 16;
 
@@ -51,14 +48,21 @@ const FEW: usize = 16;
 pub struct Values {
     /// Where they are few, and the processor has the vectors for it.
     few: Option<Searcher>,
-    anchored: Anchored,
     classes: Vec<Class>,
 }
 
-/// The values of one length that have no anchor.
 struct Class {
     plan: Plan,
-    table: Table,
+    values: Vec<Box<[u8]>>,
+    /// Four bits, all in one word, for each hash that may be there; a power of two of words.
+    filter: Vec<u64>,
+    shift: u32,
+    /// Hash of a run, which value's, and where in it; sorted.
+    runs: Vec<(u32, u32, u8)>,
+    /// Where in `runs` the hashes with the same highest bits start: to look for one by halves would miss the processor's
+    /// caches twenty times.
+    starts: Vec<u32>,
+    start_shift: u32,
     /// Whether a value has white space in it. Most have none and most text has: then half of it needs no look.
     blanks: bool,
 }
@@ -71,13 +75,9 @@ impl Values {
             .then(|| search(&values))
             .flatten();
         if few.is_some() {
-            return Self {
-                few,
-                anchored: Anchored::default(),
-                classes: Vec::new(),
-            };
+            let classes = Vec::new();
+            return Self { few, classes };
         }
-        let (anchored, values) = Anchored::new(values);
         let mut sorted: [Vec<Box<[u8]>>; PLANS.len()] = Default::default();
         for value in values {
             let plan = PLANS.iter().position(|plan| value.len() >= plan.shortest);
@@ -87,17 +87,16 @@ impl Values {
         }
         let classes = PLANS.into_iter().zip(sorted);
         let classes = classes.filter(|(_, values)| !values.is_empty());
-        let classes = classes.map(|(plan, values)| Class::new(plan, values));
         Self {
             few,
-            anchored,
-            classes: classes.collect(),
+            classes: classes
+                .map(|(plan, values)| Class::new(plan, values))
+                .collect(),
         }
     }
 
     /// Calls `found` with the place of every value in the text.
     pub fn find(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
-        self.anchored.find(text, &mut found);
         for class in &self.classes {
             class.find(text, &mut found);
         }
@@ -132,17 +131,51 @@ impl Class {
     fn new(plan: Plan, mut values: Vec<Box<[u8]>>) -> Self {
         values.sort_unstable();
         values.dedup();
-        let mut runs = Vec::with_capacity(values.len() * plan.step);
+        let bits = (values.len() * plan.step * BITS).next_power_of_two();
+        let bits = bits.clamp(SMALLEST_FILTER, LARGEST_FILTER);
+        let buckets = (values.len() * plan.step).next_power_of_two();
+        let buckets = buckets.clamp(2, LARGEST_FILTER);
+        let mut class = Self {
+            plan,
+            filter: vec![0; bits / 64],
+            shift: 64 - (bits / 64).trailing_zeros(),
+            runs: Vec::with_capacity(values.len() * plan.step),
+            starts: Vec::with_capacity(buckets + 1),
+            start_shift: 32 - buckets.trailing_zeros(),
+            blanks: values.iter().flatten().any(|byte| *byte <= b' '),
+            values: Vec::new(),
+        };
         for (index, value) in values.iter().enumerate() {
             for (offset, run) in (0u8..).zip(value.windows(plan.gram).take(plan.step)) {
-                runs.push((hash(plan.number(run)), index, offset));
+                let hash = hash(plan.number(run));
+                let (word, bits) = class.place(hash);
+                if let Some(word) = class.filter.get_mut(word) {
+                    *word |= bits;
+                }
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                class.runs.push((short(hash), index, offset));
             }
         }
-        Self {
-            plan,
-            blanks: values.iter().flatten().any(|byte| *byte <= b' '),
-            table: Table::new(values, &runs),
+        class.runs.sort_unstable();
+        for bucket in 0..=buckets {
+            let first = class
+                .runs
+                .partition_point(|(hash, ..)| class.bucket(*hash) < bucket);
+            class.starts.push(u32::try_from(first).unwrap_or(u32::MAX));
         }
+        class.values = values;
+        class
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let word = usize::try_from(hash >> self.shift).unwrap_or(0);
+        let bit = |from: u32| 1 << (hash >> from & 63);
+        (word, bit(20) | bit(26) | bit(32) | bit(38))
+    }
+
+    fn bucket(&self, hash: u32) -> usize {
+        (hash >> self.start_shift) as usize
     }
 
     fn find(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
@@ -156,14 +189,35 @@ impl Class {
                 continue;
             }
             let hash = hash(number);
-            if self.table.may_have(hash)
+            let (word, bits) = self.place(hash);
+            if self
+                .filter
+                .get(word)
+                .is_some_and(|word| word & bits == bits)
                 && at >= end
-                && let Some(place) = self.table.longest(text, at, hash)
+                && let Some(place) = self.look(text, at, hash)
             {
                 end = place.end;
                 found(place);
             }
         }
+    }
+
+    /// The longest value that stands over the run at `at`.
+    #[cold]
+    fn look(&self, text: &[u8], at: usize, hash: u64) -> Option<Range<usize>> {
+        let hash = short(hash);
+        let bucket = self.bucket(hash);
+        let ends = (self.starts.get(bucket)?, self.starts.get(bucket + 1)?);
+        let near = self.runs.get(*ends.0 as usize..*ends.1 as usize)?.iter();
+        let same = near.filter(|(other, ..)| *other == hash);
+        same.filter_map(|(_, value, offset)| {
+            let start = at.checked_sub(usize::from(*offset))?;
+            let value = self.values.get(*value as usize)?;
+            let place = start..start + value.len();
+            (text.get(place.clone())? == &**value).then_some(place)
+        })
+        .max_by_key(Range::len)
     }
 }
 
@@ -179,6 +233,13 @@ impl Plan {
     }
 }
 
+/// Fibonacci hashing; the filter takes the highest bits.
+#[inline]
+const fn hash(number: u64) -> u64 {
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    (number ^ number >> 29).wrapping_mul(SPREAD)
+}
+
 /// Whether one of the number's bytes is a space or below.
 #[inline]
 const fn has_blank(number: u64) -> bool {
@@ -186,9 +247,17 @@ const fn has_blank(number: u64) -> bool {
     number.wrapping_sub(EACH * 0x21) & !number & EACH << 7 != 0
 }
 
+/// The part of a hash that is kept.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is what is wanted"
+)]
+const fn short(hash: u64) -> u32 {
+    (hash >> 16) as u32
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::examples;
     use super::*;
 
     #[test]
@@ -213,40 +282,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn values_that_mix_letters_and_digits_are_found_wherever_they_stand() {
-        let all: Vec<String> = (0..2000u64)
-            .map(|seed| {
-                let length = 8 + seed % 50;
-                let template = format!("key1x_{{alnum:{length}}}");
-                examples::expand(&template, seed).unwrap().text
-            })
-            .collect();
-        let values = Values::new(all.iter().map(String::as_bytes));
-        assert!(values.classes.is_empty());
-        for (lead, value) in (0..140).cycle().zip(&all) {
-            let text = format!("{}{value}{value}x", "~".repeat(lead));
-            let mut found = Vec::new();
-            values.find(text.as_bytes(), |place| found.push(place));
-            let one = lead..lead + value.len();
-            let two = one.end..one.end + value.len();
-            assert!(found.contains(&one) && found.contains(&two), "{value}");
-        }
-    }
-
-    #[test]
-    fn values_that_overlap_are_found_by_their_anchors() {
-        let many = (0..2 * FEW).map(|number| format!("{number:08}ab{number:08}"));
-        let mut all: Vec<String> = many.collect();
-        all.push("xxab12cdyy".to_owned());
-        all.push("12cdyyzz9a00".to_owned());
-        let values = Values::new(all.iter().map(String::as_bytes));
-        let mut found = Vec::new();
-        values.find(b"xxab12cdyyzz9a00", |place| found.push(place));
-        found.sort_by_key(|place| place.start);
-        assert_eq!(found, [0..10, 4..16]);
     }
 
     #[test]

@@ -50,7 +50,9 @@ fn is_gap(rule: &Rule, wrapping: &str, wrapped: &Wrapped) -> bool {
             wrapped.lines || BESIDE.iter().any(|beside| wrapping.contains(beside))
         }
         // Keys of several lines: their rules know no marks before a line, and their heads stand lines before the cut.
-        "ansible-vault" | "putty-private-key" => is_of(wraps::LINES) || is_of(cuts::CUT),
+        "ansible-vault" => is_of(wraps::LINES) || is_of(cuts::CUT),
+        "putty-private-key" if is_of(wraps::LINES) => MARKED.contains(&wrapping),
+        "putty-private-key" => is_of(cuts::CUT) && wrapping != "zero width",
         // "kty" announces the key from afar, and may do so from another line.
         "jwk-private-key" => wrapped.lines,
         // Twelve words are one phrase; with the word before them they are none. Between words are spaces.
@@ -60,6 +62,15 @@ fn is_gap(rule: &Rule, wrapping: &str, wrapped: &Wrapped) -> bool {
         _ => false,
     }
 }
+
+/// Wrappings whose marks are none of a key's own letters.
+const MARKED: [&str; 5] = [
+    "lines taken out",
+    "quoted lines",
+    "line numbers and arrows",
+    "line numbers and colons",
+    "line numbers and bars",
+];
 
 /// Wrappings that put other letters beside the text.
 const BESIDE: [&str; 10] = [

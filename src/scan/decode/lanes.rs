@@ -70,16 +70,6 @@ impl Lanes {
         })
     }
 
-    #[inline]
-    pub fn digits(self) -> u64 {
-        self.mask(|lane| within(lane, b'0', b'9'))
-    }
-
-    #[inline]
-    pub fn letters(self) -> u64 {
-        self.mask(|lane| within(lane | u8x16::splat(0x20), b'a', b'z'))
-    }
-
     /// Which bytes are digits of base64, in either alphabet.
     #[inline]
     pub fn base64(self) -> u64 {
@@ -207,8 +197,6 @@ mod tests {
             };
             let lanes = Lanes::of(&block);
             assert_eq!(lanes.base64(), bits(&|b| base64_digit(b).is_some()));
-            assert_eq!(lanes.digits(), bits(&|b| b.is_ascii_digit()));
-            assert_eq!(lanes.letters(), bits(&|b| b.is_ascii_alphabetic()));
             assert_eq!(bits(&is_token) & !lanes.token(), 0, "{block:?}");
             assert_eq!(
                 lanes.token() & bits(&|b| b" \n\t\",;()<'&*".contains(&b) && b != b'<'),

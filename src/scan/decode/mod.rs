@@ -14,7 +14,7 @@ mod fold;
 mod form;
 pub mod joined;
 pub mod json;
-pub mod lanes;
+mod lanes;
 mod leaves;
 pub mod locate;
 pub mod marks;
