@@ -2,6 +2,9 @@
 
 use super::entropy::shannon;
 
+/// Characters of key material that tell enough.
+const ENOUGH: usize = 512;
+
 /// At least 56 characters in lines of base64 that look random. Words and names in code are shorter than such a line, and
 /// have no digits and capitals mixed; headers such as `Proc-Type` and escapes such as `\n` are left out.
 pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
@@ -21,6 +24,9 @@ pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
             material.append(&mut line);
         }
         line.clear();
+        if material.len() >= ENOUGH {
+            break;
+        }
     }
     material.len() >= 56 && shannon(&material) >= 4.2
 }
