@@ -281,12 +281,13 @@ fn a_key_of_lines_that_text_blocks_cut_is_found_whole() {
             "-----BEGIN EC PRIVATE KEY-----\n{template}{{b64:40}}==\n-----END EC PRIVATE KEY-----"
         );
         let pem = examples::expand(&template, seed).unwrap().text;
-        for at in (1..pem.len()).step_by(pem.len() / 40) {
+        let breaks = pem
+            .match_indices(['\n', ' '])
+            .flat_map(|(at, _)| [at, at + 1]);
+        let cuts = (1..pem.len()).step_by(pem.len() / 40).chain(breaks);
+        for (at, newline) in cuts.flat_map(|at| [(at, "\\n"), (at, "\\r\\n")]) {
             let (one, two) = pem.split_at(at);
-            if one.ends_with(' ') || two.starts_with([' ', '\n']) {
-                continue;
-            }
-            let [one, two] = [one, two].map(|text| text.replace('\n', "\\n"));
+            let [one, two] = [one, two].map(|text| text.replace('\n', newline));
             let body = format!(
                 r#"{{"content":[{{"type":"text","text":"Key: {one}"}},{{"type":"text","text":"{two}\n, see?"}}]}}"#
             );

@@ -396,7 +396,7 @@ impl World {
         }
     }
 
-    /// The ids of the requests in the audit, once it has so many rows of them.
+    /// The ids of the requests in the audit, once it has so many rows of them. Leaner than `rows`, for those of an hour.
     pub async fn requests(&self, count: usize) -> Vec<String> {
         #[derive(serde::Deserialize)]
         struct Row {

@@ -3,12 +3,19 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::coding::base64_digit;
 
 /// Strings remembered of each element of a list: its first, so that nothing but the element before decides which.
 pub const LEAVES: usize = 6;
-/// Digits at the end of a line of a key in base64.
-const KEY_LINE: usize = 32;
+/// Bytes on each side of the gap between two blocks by which it is known whether it is a key's.
+const KEY_LINE: usize = 64;
+/// Of which so many are digits of base64, or some are its mark's.
+const KEY_DIGITS: usize = 32;
+const KEY_MARK: &[u8] = b"-----";
+/// Bytes of a line break.
+const KEY_GAP: usize = 2;
 /// Joins kept of one body.
 const JOINS: usize = 1 << 16;
 
@@ -137,20 +144,23 @@ impl Blocks {
     }
 }
 
-/// Whether what ends at `end` may go on at `start`: where neither shows a gap, and after a line of a key.
+/// Whether what ends at `end` may go on at `start`: where neither shows a gap, and where a key shows the break of a line or
+/// the space of a mark.
 fn may_go_on(text: &[u8], end: usize, start: usize) -> bool {
-    let shown = |at: usize| text.get(at).is_some_and(|b| *b > b' ');
-    let (before, _) = text.split_at_checked(end).unwrap_or_default();
-    let goes_on = match before.strip_suffix(b"\n") {
-        Some(line) => is_of_key(line),
-        None => before.last().is_some_and(|b| *b > b' '),
-    };
-    shown(start) && goes_on
+    let (before, after) = (
+        text.get(end.saturating_sub(KEY_LINE)..end),
+        text.get(start..text.len().min(start + KEY_LINE)),
+    );
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let (line, next) = (before.trim_ascii_end(), after.trim_ascii_start());
+    let shown = |byte: Option<&u8>| byte.is_some_and(|b| *b > b' ');
+    let gap = (before.len() - line.len()).max(after.len() - next.len());
+    shown(line.last()) && shown(next.first()) && (gap == 0 || gap <= KEY_GAP && is_of_key(line))
 }
 
-/// Whether a line that ends here is a key's: its head, or nothing but base64.
+/// Whether what ends here is a key's: of its marks, or nothing but base64.
 fn is_of_key(line: &[u8]) -> bool {
     let digit = |b: &u8| *b == b'=' || base64_digit(*b).is_some();
-    let digits = line.last_chunk::<KEY_LINE>();
-    line.ends_with(b"-----") || digits.is_some_and(|digits| digits.iter().all(digit))
+    let digits = line.last_chunk::<KEY_DIGITS>();
+    digits.is_some_and(|digits| digits.iter().all(digit)) || memmem::find(line, KEY_MARK).is_some()
 }

@@ -109,23 +109,15 @@ fn begun(text: &[u8], length: usize) -> Option<usize> {
 pub fn lead(text: &[u8]) -> usize {
     let near = text.get(text.len().saturating_sub(2 * LEAD)..);
     let near = near.unwrap_or_default();
-    let leaf = near.iter().rposition(|byte| *byte == CUT);
-    let leaf = near
-        .get(leaf.map_or(0, |cut| cut + 1)..)
-        .unwrap_or_default();
+    let leaf = near.rsplit(|byte| *byte == CUT).next().unwrap_or_default();
     let Some(far) = leaf.len().checked_sub(LEAD) else {
         return leaf.len();
     };
     let (before, rest) = leaf.split_at(far);
-    match before.iter().rposition(|byte| *byte <= b' ') {
+    let is_space = |byte: &u8| *byte <= b' ';
+    match before.iter().rposition(is_space) {
         Some(space) => leaf.len() - space - 1,
-        None => {
-            rest.len()
-                - rest
-                    .iter()
-                    .position(|byte| *byte <= b' ')
-                    .unwrap_or(rest.len())
-        }
+        None => rest.iter().skip_while(|byte| !is_space(byte)).count(),
     }
 }
 

@@ -40,11 +40,15 @@ const BASE64: usize = 24;
 const LINE: usize = 60;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
+
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
     coding: Coding,
     first: usize,
     last: usize,
+    /// The piece at hand ends here or later: where it would have ended when that was last looked for, which is once for
+    /// all places up to there.
+    reach: usize,
     /// Where the piece before ended.
     floor: usize,
 }
@@ -55,6 +59,7 @@ impl Cluster {
             coding,
             first: usize::MAX,
             last: 0,
+            reach: 0,
             floor: 0,
         }
     }
@@ -62,9 +67,12 @@ impl Cluster {
     fn add(&mut self, text: &[u8], at: usize, pieces: &mut Vec<Piece>) {
         if self.first == usize::MAX {
             self.first = at;
-        } else if at > self.last + NEAR as usize && at > self.end(text) {
-            self.close(text, pieces);
-            self.first = at;
+        } else if at > self.last + NEAR as usize && at > self.reach {
+            self.reach = self.end(text);
+            if at > self.reach {
+                self.close(text, pieces);
+                self.first = at;
+            }
         }
         self.last = at;
     }

@@ -2,8 +2,10 @@
 
 use super::entropy::shannon;
 
-/// Characters of key material that tell enough.
+/// Characters of key material after which it is judged for the first time; then at twice as many, and so on.
 const ENOUGH: usize = 512;
+/// At least so many.
+const LEAST: usize = 56;
 
 /// At least 56 characters in lines of base64 that look random. Words and names in code are shorter than such a line, and
 /// have no digits and capitals mixed; headers such as `Proc-Type` and escapes such as `\n` are left out.
@@ -11,6 +13,7 @@ pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
     let body = after_header(secret);
     let mut material: Vec<u8> = Vec::new();
     let mut line: Vec<u8> = Vec::new();
+    let mut next_look = ENOUGH;
     let mut letters = body.iter().copied().chain([b'\n']).peekable();
     while let Some(letter) = letters.next() {
         if matches!(letter, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/') {
@@ -24,11 +27,18 @@ pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
             material.append(&mut line);
         }
         line.clear();
-        if material.len() >= ENOUGH {
-            break;
+        if material.len() >= next_look {
+            if is_random(&material) {
+                return true;
+            }
+            next_look = 2 * material.len();
         }
     }
-    material.len() >= 56 && shannon(&material) >= 4.2
+    is_random(&material)
+}
+
+fn is_random(material: &[u8]) -> bool {
+    material.len() >= LEAST && shannon(material) >= 4.2
 }
 
 fn is_material(line: &[u8]) -> bool {
@@ -49,6 +59,15 @@ fn after_header(secret: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::scan::examples::expand;
+
+    #[test]
+    fn what_stands_before_a_key_does_not_hide_it() {
+        let dull = "A1aA1aA1aA1aA1aA1aA1aA1a\n".repeat(40);
+        let key = expand("{b64:64}\n{b64:64}\n", 4).unwrap().text.repeat(20);
+        let header = "-----BEGIN PRIVATE KEY-----\n";
+        assert!(!is_key_block(format!("{header}{dull}").as_bytes(), b""));
+        assert!(is_key_block(format!("{header}{dull}{key}").as_bytes(), b""));
+    }
 
     #[test]
     fn blocks_are_accepted_and_talk_about_them_is_not() {
