@@ -5,8 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use polyval::universal_hash::UniversalHash;
-use polyval::{Block, Polyval};
+use highway::{HighwayHash, HighwayHasher, Key};
 
 use super::decode::chunks::{Chunk, Within};
 use super::decode::events::Gap;
@@ -17,16 +16,16 @@ const WAYS: usize = 8;
 /// Digests kept: 4 MiB of them, for some gigabyte of history.
 const KEPT: usize = 1 << 19;
 
+/// Of a chunk: 256 bits of HighwayHash (<https://arxiv.org/abs/1612.06257>).
+type Digest = [u64; 4];
+
 /// A bounded set of digests; any number of scans look into it at once. A new digest drives out an old one.
 ///
-/// POLYVAL (RFC 8452) is a universal hash: of two different chunks of n blocks of 16 bytes, whoever chose them without the
-/// key, the digests are the same with a chance of n in 2^128. A tag is 64 bits of a digest of digests: one that was never
-/// kept is taken for one of those that are looked at with a chance of 32 in 2^64 at most.
+/// A tag is 64 bits of a digest of digests: one that was never kept is taken for one of those that are looked at with a
+/// chance of 8 in 2^64.
 pub struct Seen {
-    /// Of the bytes of a chunk.
-    bytes: Polyval,
-    /// Of the digests that a tag is of.
-    digests: Polyval,
+    /// Of this process, and told to nobody.
+    key: Key,
     lines: Box<[[AtomicU64; WAYS]]>,
 }
 
@@ -43,10 +42,8 @@ impl Seen {
 
     fn of_lines(count: usize) -> Self {
         let lines = (0..count).map(|_| std::array::from_fn(|_| AtomicU64::new(0)));
-        let keyed = || Polyval::new(&rand::random::<[u8; polyval::KEY_SIZE]>().into());
         Self {
-            bytes: keyed(),
-            digests: keyed(),
+            key: Key(rand::random()),
             lines: lines.collect(),
         }
     }
@@ -64,29 +61,21 @@ impl Seen {
             };
             let within = [place(chunk.within.0), place(chunk.within.1)];
             let own = self.digest(bytes, within);
-            let mut tag = self.digests.clone();
-            tag.update(&[team, before, own]);
-            let tag = tag.finalize();
-            let Some(half) = tag.first_chunk().copied().map(u64::from_le_bytes) else {
-                return;
-            };
+            let digests = [team, before, own].map(bytes_of);
+            let [half, ..] = self.digest(digests.as_flattened(), [TAG; 2]);
             // Zero is the mark of an empty place.
             tags.push(Tag(half.max(1)));
             before = own;
         }
     }
 
-    /// The digest of a chunk: of its bytes, and then of how many they are and what they stand in.
-    fn digest(&self, bytes: &[u8], within: [u8; 2]) -> Block {
-        let mut digest = self.bytes.clone();
-        digest.update_padded(bytes);
-        let mut last = Block::default();
-        let length = (bytes.len() as u64).to_le_bytes();
-        for (to, from) in last.iter_mut().zip(length.into_iter().chain(within)) {
-            *to = from;
-        }
-        digest.update(&[last]);
-        digest.finalize()
+    /// The digest of bytes, of how many they are, and of what they stand in.
+    fn digest(&self, bytes: &[u8], within: [u8; 2]) -> Digest {
+        let mut digest = HighwayHasher::new(self.key);
+        digest.append(bytes);
+        digest.append(&(bytes.len() as u64).to_le_bytes());
+        digest.append(&within);
+        digest.finalize256()
     }
 
     /// What of a body need not be scanned again. The chunk before a new one is: a secret may begin in it.
@@ -141,6 +130,18 @@ impl Default for Seen {
         Self::new()
     }
 }
+
+fn bytes_of(digest: Digest) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (words, _) = bytes.as_chunks_mut();
+    for (to, from) in words.iter_mut().zip(digest) {
+        *to = from.to_le_bytes();
+    }
+    bytes
+}
+
+/// What stands for a place in the digest of digests.
+const TAG: u8 = 3;
 
 const fn place(within: Within) -> u8 {
     match within {

@@ -78,6 +78,10 @@ impl Strings {
 /// For each bit, whether the number of bits up to it is odd.
 #[inline]
 const fn parity(mut bits: u64) -> u64 {
+    // As in most blocks of a long string.
+    if bits == 0 {
+        return 0;
+    }
     bits ^= bits << 1;
     bits ^= bits << 2;
     bits ^= bits << 4;
