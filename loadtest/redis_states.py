@@ -21,7 +21,10 @@ import threading
 import time
 import urllib.request
 
-import run
+from bench import Bench, Proxy, build, free_port, stop, wait
+from report import line
+from settings import NO_RULES, ROOT, TOLLGATE
+from traffic import KB
 
 SLOW = 30
 UP = ["up", "up-too"]
@@ -45,7 +48,7 @@ def main():
     parser.add_argument("--built", help="a folder with tollgate and examples/provider, instead of building them")
     parser.add_argument("--out", help="a file for every window, in JSON")
     args = parser.parse_args()
-    target = args.built or run.build(args)
+    target = build(args)
     with contextlib.ExitStack() as stack:
         work = stack.enter_context(tempfile.TemporaryDirectory(prefix="tollgate-redis-"))
         windows = measure(args, Fleet(args, work, target, stack))
@@ -55,36 +58,36 @@ def main():
     show(windows)
 
 
-class Fleet(run.Bench):
+class Fleet(Bench):
     """Gateways by the state of their Redis. Each has its own, so that none of them lends to another."""
 
     def start(self):
         self.spawn([f"{self.target}/examples/provider", f"127.0.0.1:{self.provider}"])
-        run.wait(self.provider)
+        wait(self.provider)
         stopped, slow = self.redis(), self.redis()
         delay = Delay(slow[0])
         for name, port in [("up", self.redis()[0]), ("stopped", stopped[0]), ("slow", delay.port), ("up-too", self.redis()[0])]:
             self.proxies.append(self.node(name, port))
         for proxy in self.proxies:
             wait_for_lease(proxy)
-        run.stop(stopped[1])
+        stop(stopped[1])
         delay.seconds = SLOW
         # Both must be known to be away.
         time.sleep(8)
 
     def redis(self):
-        port = run.free_port()
+        port = free_port()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         process = self.spawn(command, stdout=subprocess.DEVNULL)
-        run.wait(port)
+        wait(port)
         return port, process
 
     def node(self, name, redis):
         folder = os.path.join(self.work, name)
         os.mkdir(folder)
-        rules = self.path("no-rules.toml", run.NO_RULES)
-        admin = run.free_port()
-        text = run.TOLLGATE.format(provider=self.provider, root=run.ROOT, rules=rules)
+        rules = self.path("no-rules.toml", NO_RULES)
+        admin = free_port()
+        text = TOLLGATE.format(provider=self.provider, root=ROOT, rules=rules)
         text = text.replace('admin = "127.0.0.1:0"', f'admin = "127.0.0.1:{admin}"')
         conf = self.path(f"{name}/tollgate.toml", f'{text}[redis]\nurl = "redis://127.0.0.1:{redis}"\n')
         env = dict(os.environ, TOLLGATE_CONFIG=conf, LOADTEST_KEY="the-key-of-the-load-test", RUST_LOG="warn")
@@ -96,7 +99,7 @@ class Fleet(run.Bench):
         log = open(self.path(f"{name}.log"), "w", encoding="utf-8")
         process = self.spawn([tollgate, "serve"], env=env, stdout=subprocess.PIPE, stderr=log, text=True)
         listening = json.loads(process.stdout.readline())
-        proxy = run.Proxy(name, int(listening["data"].rsplit(":", 1)[1]), process)
+        proxy = Proxy(name, int(listening["data"].rsplit(":", 1)[1]), process)
         proxy.keys = {"load": json.loads(made.stdout)["key"]}
         proxy.admin = admin
         return proxy
@@ -106,9 +109,9 @@ class Delay:
     """A way to a Redis on which every answer takes so many seconds."""
 
     def __init__(self, to):
-        self.to, self.port, self.seconds = to, run.free_port(), 0
+        self.to, self.port, self.seconds = to, free_port(), 0
         threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True).start()
-        run.wait(self.port)
+        wait(self.port)
 
     async def serve(self):
         server = await asyncio.start_server(self.carry, "127.0.0.1", self.port)
@@ -145,18 +148,18 @@ def wait_for_lease(proxy):
 
 
 def measure(args, fleet):
-    fleet.args.sizes = [2 * run.KB]
+    fleet.args.sizes = [2 * KB]
     fleet.start()
     for proxy in fleet.proxies:
         away = gauge(proxy, 'tollgate_fleet{kind="away"}')
         if (away == 1) != (proxy.name not in UP):
             sys.exit(f"{proxy.name}: away is {away}")
-        fleet.window(proxy, "json", 2 * run.KB, args.connections)
+        fleet.window(proxy, "json", 2 * KB, args.connections)
     windows, order = [], random.Random(5)
     for round_ in range(args.rounds):
         for proxy in order.sample(fleet.proxies, len(fleet.proxies)):
-            window = dict(fleet.window(proxy, "json", 2 * run.KB, args.connections), round=round_)
-            print(run.line(window), file=sys.stderr)
+            window = dict(fleet.window(proxy, "json", 2 * KB, args.connections), round=round_)
+            print(line(window), file=sys.stderr)
             windows.append(window)
     return windows
 
