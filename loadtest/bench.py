@@ -80,7 +80,6 @@ class Bench:
         self.args, self.work, self.target, self.stack = args, work, target, stack
         self.provider = free_port()
         self.proxies = []
-        self.key = ""
 
     def spawn(self, command, **more):
         process = subprocess.Popen(command, **more)
@@ -130,24 +129,35 @@ class Bench:
     def tollgate_unscanned(self, name):
         return self.gateway(name, self.path("no-rules.toml", NO_RULES))
 
-    def gateway(self, name, rules):
-        folder = os.path.join(self.work, name)
-        os.mkdir(folder)
-        conf = self.path(f"{name}/tollgate.toml", TOLLGATE.format(provider=self.provider, root=ROOT, rules=rules))
+    def gateway(self, name, rules, **more):
+        """A Tollgate with these rules; what else it finds in its environment."""
+        env = self.prepared(name, rules, DIRECTORY)
+        keys = {team: self.key(env, team) for team in ["load", "redacted"]}
+        return self.serve(name, rules, dict(env, **more), keys)
+
+    def prepared(self, name, rules, directory, settings=""):
+        """A folder with configuration, settings added, and directory; the environment in which `tollgate` finds them."""
+        os.mkdir(self.path(name))
+        text = TOLLGATE.format(provider=self.provider, root=ROOT, rules=rules)
+        conf = self.path(f"{name}/tollgate.toml", text + settings)
         env = dict(os.environ, TOLLGATE_CONFIG=conf, LOADTEST_KEY="the-key-of-the-load-test", RUST_LOG="warn")
-        tollgate = f"{self.target}/tollgate"
-        subprocess.run([tollgate, "apply", self.path(f"{name}/directory.toml", DIRECTORY)], env=env, check=True,
-                       stdout=subprocess.DEVNULL)
-        keys = {}
-        for team in ["load", "redacted"]:
-            made = subprocess.run([tollgate, "key", "create", "--team", team, "--json"], env=env, check=True,
-                                  capture_output=True, text=True)
-            keys[team] = json.loads(made.stdout)["key"]
-        log = open(self.path(f"{name}.log"), "w", encoding="utf-8")
-        process = self.spawn([tollgate, "serve"], env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.run(env, "apply", self.path(f"{name}/directory.toml", directory))
+        return env
+
+    def run(self, env, *words):
+        command = [f"{self.target}/tollgate", *words]
+        return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def key(self, env, team):
+        return json.loads(self.run(env, "key", "create", "--team", team, "--json"))["key"]
+
+    def serve(self, name, rules, env, keys):
+        log = self.path(f"{name}.log")
+        with open(log, "w", encoding="utf-8") as errors:
+            process = self.spawn([f"{self.target}/tollgate", "serve"], env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
         listening = json.loads(process.stdout.readline())
         proxy = Proxy(name, int(listening["data"].rsplit(":", 1)[1]), process)
-        proxy.keys = keys
+        proxy.keys, proxy.rules, proxy.log, proxy.admin = keys, rules, log, listening["admin"]
         return proxy
 
     # Windows
@@ -175,14 +185,16 @@ class Bench:
         """Large bodies from many connections measure the memory bus and the machine's two cores, nothing of a proxy."""
         return [count for count in self.args.connections if size * count <= 64 * 300 * KB]
 
-    def window(self, proxy, kind, size, connections):
+    def window(self, proxy, kind, size, connections, length=None):
+        """What wrk saw in so many seconds, those of the arguments if nothing is said, and what the proxy spent meanwhile."""
+        length = length or self.args.seconds
         team = "redacted" if kind == "redact" else "load"
         key = getattr(proxy, "keys", {}).get(team, "no-key")
         script = self.path("wrk.lua", lua(kind, size, key))
         seconds, faults = proxy.stat()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{self.args.seconds}s", "--latency", "-s", script,
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{length}s", "--latency", "-s", script,
                    f"http://127.0.0.1:{proxy.port}/v1/messages"]
-        out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=self.args.seconds + 60).stdout
+        out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=length + 60).stdout
         after, faults_after = proxy.stat()
         found = re.search(r"RESULT (.*)", out)
         result = json.loads(found.group(1)) if found else {"errors": -1}

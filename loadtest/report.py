@@ -68,6 +68,7 @@ def markdown(report):
     for name, seen in report["syscalls"].items():
         counts = ["" if count is None else f"{count:.1f}" for count in seen.values()]
         out.append(f"| {name} | {' | '.join(counts)} |")
+    out += allocated(report["allocations"])
     out += ["", "| streams, one at a time | first token p50 µs | p99 | event late p50 µs | p99 |", "|---|---|---|---|---|"]
     for name, seen in report["streams"].items():
         first, late = seen["first_us"], seen["late_us"]
@@ -81,3 +82,13 @@ def markdown(report):
         costs = ["void" if seen[kind] is None else f"{seen[kind]:.1f}" for kind in ["json", "unknown-key", "blocked"]]
         out.append(f"| {name} | {' | '.join(costs)} |")
     return "\n".join(out)
+
+
+def allocated(found):
+    if not found:
+        return []
+    out = ["", "| allocated for a request | 2 KiB, allocations | KiB | 300 KiB, allocations | KiB |", "|---|---|---|---|---|"]
+    for name, sizes in found.items():
+        cells = [" | " if seen is None else f"{seen['allocations']:.1f} | {seen['bytes'] / KB:.1f}" for seen in sizes.values()]
+        out.append(f"| {name} | {' | '.join(cells)} |")
+    return out

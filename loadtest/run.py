@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 
+from allocations import allocations
 from bench import Bench, build
 from plot import plot
 from report import machine, markdown, summarise
@@ -30,6 +31,7 @@ def main():
         report = {"machine": machine(), "seconds": args.seconds, "rounds": args.rounds, "windows": bench.measure()}
         report["open"] = bench.open_loops()
         report["syscalls"] = bench.syscalls()
+        report["allocations"] = allocations(bench)
         report["streams"] = bench.streams()
         report["refusals"] = bench.refusals()
         report["memory"] = bench.memory()
