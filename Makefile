@@ -47,9 +47,10 @@ lint: setup
 bench: setup
 	$(CARGO) bench --locked
 
-# The gateway beside nginx, HAProxy and a bare pass-through, in one run on loopback; tables and a plot in target/loadtest.
-# LOADTEST="--seconds 3 --rounds 2" and the like pass on (python3 loadtest/run.py --help).
-loadtest: setup
+# The gateway beside nginx, HAProxy and a bare pass-through, and by the state of Redis and ClickHouse, in one run on loopback;
+# tables and a plot in target/loadtest. LOADTEST="--seconds 3 --rounds 2" and the like pass on (python3 loadtest/run.py
+# --help); NO_CHDB=1 leaves ClickHouse out.
+loadtest: setup chdb
 	@./loadtest/setup
 	python3 loadtest/run.py $(LOADTEST)
 

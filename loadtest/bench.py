@@ -93,9 +93,12 @@ class Bench:
                 file.write(text)
         return path
 
-    def start(self):
+    def start_provider(self):
         self.spawn([f"{self.target}/examples/provider", f"127.0.0.1:{self.provider}"])
         wait(self.provider)
+
+    def start(self):
+        self.start_provider()
         starts = [self.direct, self.nginx, self.haproxy, self.passthrough, self.tollgate, self.tollgate_unscanned]
         wanted = [name for name in self.args.only.split(",") if name]
         for start in starts:

@@ -2,9 +2,10 @@
 """The load test: Tollgate beside what an organisation could have put there instead, in one run, on loopback.
 
 Builds, starts a scripted provider, nginx, HAProxy, a bare Pingora pass-through and Tollgate, and measures them in turns,
-several rounds over, so that a machine that slows down slows all of them. A window with a failed request is void. Writes
-a table (Markdown), every window (JSON) and a plot (SVG) to --out. Needs wrk, nginx and haproxy (`make loadtest` installs
-them). Ends only what it started.
+several rounds over, so that a machine that slows down slows all of them; then Tollgate by the state of its Redis and its
+ClickHouse (stores.py). A window with a failed request is void. Writes tables (Markdown), every window (JSON) and a plot
+(SVG) to --out. Needs wrk, nginx and haproxy, and for the stores redis-server and the tests' ClickHouse engine
+(`make loadtest` installs them). Ends only what it started.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import json
 import os
 import tempfile
 
+import stores
 from allocations import allocations
 from bench import Bench, build
 from plot import plot
-from report import machine, markdown, summarise
+from report import machine, markdown, summarise, summarise_stores
 from settings import ROOT
 from traffic import KB
 
@@ -35,6 +37,8 @@ def main():
         report["streams"] = bench.streams()
         report["refusals"] = bench.refusals()
         report["memory"] = bench.memory()
+    windows = stores.measure(args, target, args.store_rounds, 16)
+    report["stores"] = {"rounds": args.store_rounds, "windows": windows, "table": summarise_stores(windows)}
     report["table"] = summarise(report["windows"])
     save(args.out, report)
     print(markdown(report))
@@ -49,6 +53,7 @@ def arguments():
     parser.add_argument("--sizes", type=ints, default=[2 * KB, 32 * KB, 300 * KB, 2048 * KB], help="bytes of a body")
     parser.add_argument("--open-rate", type=int, default=1000, help="requests a second of the open loop")
     parser.add_argument("--only", default="", help="names of proxies, comma-separated")
+    parser.add_argument("--store-rounds", type=int, default=3, help="windows of each state of Redis and ClickHouse; 0: none")
     parser.add_argument("--kinds", default="json,sse,next,redact", help="kinds of traffic")
     parser.add_argument("--built", help="a folder with tollgate and examples/, instead of building them")
     parser.add_argument("--out", default=os.path.join(ROOT, "target", "loadtest"))
