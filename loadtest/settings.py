@@ -30,6 +30,7 @@ global
   maxconn 4096
 defaults
   mode http
+  option http-no-delay
   timeout connect 10s
   timeout client 60s
   timeout server 600s
