@@ -221,7 +221,8 @@ class Bench:
             return {}
         body = self.path("body.json", json.dumps({"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [
             {"role": "user", "content": sources()[: 2 * KB]}]}))
-        return {proxy.name: self.open_loop(proxy, body) for proxy in self.proxies}
+        rounds = [{proxy.name: self.open_loop(proxy, body) for proxy in self.proxies} for _ in range(self.args.rounds)]
+        return {proxy.name: together([windows[proxy.name] for windows in rounds]) for proxy in self.proxies}
 
     def open_loop(self, proxy, body):
         key = getattr(proxy, "keys", {}).get("load", "no-key")
@@ -299,6 +300,12 @@ class Bench:
             found[proxy.name] = {"before": before, "peak": peak, "after": proxy.memory(), "streams": report["streams"],
                                  "whole": report["whole"]}
         return found
+
+
+def together(windows):
+    """The medians of windows of one kind; void where one of them is."""
+    return {name: statistics.median(window[name] for window in windows) for name in windows[0]} | {
+        "void": any(window["void"] for window in windows)}
 
 
 def stop(process):
