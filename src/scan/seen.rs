@@ -16,7 +16,7 @@ const WAYS: usize = 8;
 /// Digests kept: 4 MiB of them, for some gigabyte of history.
 const KEPT: usize = 1 << 19;
 
-/// Of a chunk: 256 bits of HighwayHash (<https://arxiv.org/abs/1612.06257>).
+/// Of a chunk: 256 bits of `HighwayHash` (<https://arxiv.org/abs/1612.06257>).
 type Digest = [u64; 4];
 
 /// A bounded set of digests; any number of scans look into it at once. A new digest drives out an old one.
