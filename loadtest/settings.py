@@ -67,6 +67,7 @@ name = "load"
 [[team.budget]]
 window = "month"
 limit = "1000000.00"
+on_store_loss = "deny"
 [[team]]
 name = "redacted"
 [team.actions]

@@ -26,19 +26,10 @@ import urllib.request
 
 from bench import Bench, build, free_port, stop, wait
 from report import NO_STORE, line, stores, summarise_stores
-from settings import NO_RULES, ROOT
+from settings import DIRECTORY, NO_RULES, ROOT
 from traffic import KB
 
 SLOW = 30
-BUDGET = """
-organisation = "acme"
-[[team]]
-name = "load"
-[[team.budget]]
-window = "month"
-limit = "1000000.00"
-on_store_loss = "deny"
-"""
 LEASED = 'tollgate_lease_nanousd{kind="leased"}'
 AWAY = 'tollgate_fleet{kind="away"}'
 WRITTEN = 'tollgate_audit_rows{what="written"}'
@@ -86,7 +77,7 @@ class Fleet(Bench):
         self.with_clickhouse()
 
     def node(self, name, settings, migrate=False):
-        env = self.prepared(name, self.rules, BUDGET, settings)
+        env = self.prepared(name, self.rules, DIRECTORY, settings)
         if migrate:
             self.run(env, "migrate")
         proxy = self.serve(name, self.rules, env, {"load": self.key(env, "load")})

@@ -271,6 +271,29 @@ fn a_secret_cut_by_text_blocks_is_found() {
 }
 
 #[test]
+fn a_backslash_is_of_a_password_but_at_its_end() {
+    let families = [Family::Secrets, Family::Context];
+    let rules = RuleSet::parse(RULES_SHIPPED, &families).unwrap();
+    let key = Secret::new([7; 32]);
+    let scanner = Scanner::build(rules, KnownValues::new(), &key, Limits::default()).unwrap();
+    let made = |seed| examples::expand("{alnum:9}", seed).unwrap().text;
+    let password = format!(r"{}\!{}", made(1), made(2));
+    for before in [
+        "jdbc:postgresql://db.heron.io/app?password=",
+        "Server=tcp:db.heron.io;Password=",
+        "sshpass -p ",
+    ] {
+        for after in ["", r"\", "\\\n"] {
+            let body = format!("run {before}{password}{after} ");
+            let spans = scan(&scanner, &body).findings.into_iter();
+            let spans: Vec<_> = spans.filter_map(|finding| finding.span).collect();
+            let start = body.find(&password).unwrap();
+            assert_eq!(spans, [start..start + password.len()], "{body:?}");
+        }
+    }
+}
+
+#[test]
 fn a_key_of_lines_that_text_blocks_cut_is_found_whole() {
     let rules = RuleSet::parse(RULES_SHIPPED, &[Family::Secrets]).unwrap();
     let key = Secret::new([7; 32]);

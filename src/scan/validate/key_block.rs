@@ -2,7 +2,8 @@
 
 use super::entropy::shannon;
 
-/// Characters of key material after which it is judged for the first time; then at twice as many, and so on.
+/// Characters of key material that are judged by themselves, and again from their middle on: however much that is dull
+/// stands before a key, or behind it, does not hide it.
 const ENOUGH: usize = 512;
 /// At least so many.
 const LEAST: usize = 56;
@@ -13,7 +14,6 @@ pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
     let body = after_header(secret);
     let mut material: Vec<u8> = Vec::new();
     let mut line: Vec<u8> = Vec::new();
-    let mut next_look = ENOUGH;
     let mut letters = body.iter().copied().chain([b'\n']).peekable();
     while let Some(letter) = letters.next() {
         if matches!(letter, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/') {
@@ -27,12 +27,14 @@ pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
             material.append(&mut line);
         }
         line.clear();
-        if material.len() >= next_look {
-            if is_random(&material) {
+        let mut judged = 0;
+        while let Some(part) = material.get(judged..judged + ENOUGH) {
+            if is_random(part) {
                 return true;
             }
-            next_look = 2 * material.len();
+            judged += ENOUGH / 2;
         }
+        material.drain(..judged);
     }
     is_random(&material)
 }
@@ -61,12 +63,26 @@ mod tests {
     use crate::scan::examples::expand;
 
     #[test]
-    fn what_stands_before_a_key_does_not_hide_it() {
-        let dull = "A1aA1aA1aA1aA1aA1aA1aA1a\n".repeat(40);
-        let key = expand("{b64:64}\n{b64:64}\n", 4).unwrap().text.repeat(20);
+    fn what_stands_beside_a_key_does_not_hide_it() {
+        let key = expand(&"{b64:64}\n".repeat(20), 4).unwrap().text;
         let header = "-----BEGIN PRIVATE KEY-----\n";
-        assert!(!is_key_block(format!("{header}{dull}").as_bytes(), b""));
-        assert!(is_key_block(format!("{header}{dull}{key}").as_bytes(), b""));
+        for lines in [0, 1, 7, 20, 40, 3000] {
+            let dull = "A1aA1aA1aA1aA1aA1aA1aA1a\n".repeat(lines);
+            let one_line = dull.replace('\n', "");
+            assert!(!is_key_block(
+                format!("{header}{dull}{dull}").as_bytes(),
+                b""
+            ));
+            for body in [
+                format!("{dull}{key}{dull}"),
+                format!("{one_line}{}", key.replace('\n', "")),
+            ] {
+                assert!(
+                    is_key_block(format!("{header}{body}").as_bytes(), b""),
+                    "{lines}"
+                );
+            }
+        }
     }
 
     #[test]
