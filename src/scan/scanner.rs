@@ -281,14 +281,21 @@ impl Scanner {
             ..
         } = workspace;
         pieces.clear();
-        let Some(text) = texts.get(level).map(|text| text.bytes.as_slice()) else {
+        let Some(Text {
+            bytes: text,
+            confirmed,
+            ..
+        }) = texts.get(level)
+        else {
             return;
         };
+        let mut found: Vec<_> = confirmed.iter().map(|one| one.secret.clone()).collect();
+        found.sort_unstable_by_key(|secret| secret.start);
         if level == 0 {
             joined::joined(text, &mut blocks.joins, pieces);
         }
         marks.read(text);
-        pieces::escaped(text, marks, pieces);
+        pieces::escaped(text, marks, &found, pieces);
         self.digits.base64(text, marks, pieces);
         pieces::encoded(text, marks, pieces);
     }

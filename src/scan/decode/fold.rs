@@ -66,6 +66,15 @@ pub fn is_continued(text: &[u8], newline: usize) -> bool {
     line.strip_suffix(b"\r").unwrap_or(line).ends_with(b"\\")
 }
 
+/// Whether sixteen bytes on each side of the line break are all digits of base64.
+pub fn is_in_base64(text: &[u8], newline: usize) -> bool {
+    let (line, next) = text.split_at_checked(newline).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line).last_chunk();
+    let next = next.get(1..).and_then(<[u8]>::first_chunk);
+    let is_whole = |sixteen| Sixteen::of(sixteen).base64() == 0xFFFF;
+    line.is_some_and(is_whole) && next.is_some_and(is_whole)
+}
+
 /// The start of the next line's own text: after indentation, a line number, or the mark that this line starts with too.
 pub fn after(text: &[u8], newline: usize) -> usize {
     let mut at = newline + 1;

@@ -86,21 +86,6 @@ pub fn each(mut bits: u64, mut look: impl FnMut(usize)) {
     }
 }
 
-/// Whether sixteen bytes may be the beginning of a text in UTF-8: no control characters, and no character that lacks its
-/// beginning or its end.
-#[inline]
-pub fn may_be_text(bytes: &[u8; 16]) -> bool {
-    let lane = u8x16::new(*bytes);
-    let is = |byte: u8| lane.simd_eq(u8x16::splat(byte));
-    let white = is(b'\n') | is(b'\r') | is(b'\t');
-    let control = (within(lane, 0, 0x1F) & !white | is(0x7F)).to_bitmask();
-    let first = within(lane, 0xC0, 0xFF).to_bitmask();
-    let goes_on = within(lane, 0x80, 0xBF).to_bitmask();
-    let alone = goes_on & !((first | goes_on) << 1);
-    let torn = !goes_on & first << 1 & 0xFFFF;
-    control | alone | torn == 0
-}
-
 /// Sixteen bytes next to a line break.
 #[derive(Clone, Copy)]
 pub struct Sixteen(u8x16);
@@ -203,27 +188,6 @@ mod tests {
                 0
             );
         }
-    }
-
-    #[test]
-    fn a_text_in_utf_8_may_be_text_and_random_bytes_are_not() {
-        let sixteen = |text: &str| -> [u8; 16] { text.as_bytes()[..16].try_into().unwrap() };
-        for text in [
-            "# a file\r\n\tkey = 1",
-            "Schlüssel für die Tür",
-            "密钥是这样的一个东西",
-            "aé\u{1F600}ÿ and on it goes",
-        ] {
-            assert!(may_be_text(&sixteen(text)), "{text}");
-        }
-        for at in 0..16 {
-            for byte in [0, 8, 0x1F, 0x7F, 0x80, 0xBF] {
-                let mut bytes = [b'a'; 16];
-                bytes[at] = byte;
-                assert!(!may_be_text(&bytes), "{byte} at {at}");
-            }
-        }
-        assert!(!may_be_text(b"a\xC3 and so it goe"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which pieces of a text are coded once more, by the marks that it bears.
 
 use std::ops::Range;
+use std::str::from_utf8;
 
 use memchr::memchr;
 
@@ -8,7 +9,7 @@ use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
 use super::joined::{lead, lines_of_key, open_key};
-use super::lanes::{self, Sixteen};
+use super::lanes::Sixteen;
 use super::marks::{Marks, NEAR, Places};
 
 /// A piece of one text that the next text is made from.
@@ -145,12 +146,20 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == CUT
 }
 
-/// Pieces in backslash escapes, and pieces that a line break cuts.
-pub fn escaped(text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
+/// Pieces in backslash escapes, and pieces that a line break cuts: but for breaks between the lines of a key that was
+/// found, since it is whole. What was `found` is in the order of the text.
+pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut Vec<Piece>) {
     gather(&marks.escapes, Coding::Escapes, text, pieces);
     let mut fold: Option<Piece> = None;
+    let (mut found, mut found_to) = (found.iter().peekable(), 0);
     for &newline in &marks.breaks {
         let newline = newline as usize;
+        while let Some(one) = found.next_if(|one| one.start < newline) {
+            found_to = found_to.max(one.end);
+        }
+        if newline < found_to && fold::is_in_base64(text, newline) {
+            continue;
+        }
         let Some(around) = fold::around(text, newline) else {
             continue;
         };
@@ -282,23 +291,24 @@ impl Digits {
         text.iter().take(7).take_while(digits).count()
     }
 
-    /// Whether the first bytes that a run of base64 stands for are text.
+    /// Whether the first bytes that a run of base64 stands for are text. Of the runs in source code and lock files hardly
+    /// one stands for two or three bytes of text, so they are looked at as they come.
     fn is_text(&self, run: &[u8]) -> bool {
         let mut head = [0u8; BASE64 / 4 * 3];
-        for (four, three) in run.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
-            three.copy_from_slice(&self.three(four));
+        for (number, four) in run.chunks_exact(4).take(BASE64 / 4).enumerate() {
+            let (done, end) = (number * 3, number * 3 + 3);
+            let three = self.three(four);
+            if let Some(place) = head.get_mut(done..end) {
+                place.copy_from_slice(&three);
+            }
+            let text = head.get(..end).unwrap_or_default();
+            // The end may cut the last character.
+            let torn = from_utf8(text).is_err_and(|error| error.error_len().is_some());
+            if torn || three.iter().any(is_control) {
+                return false;
+            }
         }
-        // Of the runs in source code and lock files hardly one passes this.
-        if !head.first_chunk().is_some_and(lanes::may_be_text) {
-            return false;
-        }
-        let control = |b: &u8| *b < b' ' && !matches!(b, b'\n' | b'\r' | b'\t') || *b == 0x7F;
-        match std::str::from_utf8(&head) {
-            _ if head.iter().any(control) => false,
-            Ok(_) => true,
-            // The head may cut the last character.
-            Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
-        }
+        true
     }
 
     /// Whether the beginning of a long run stands for bytes of which many are text, as in programs and documents; what is
@@ -331,16 +341,23 @@ impl Digits {
     }
 }
 
+/// A byte that no text has.
+const fn is_control(byte: &u8) -> bool {
+    *byte < b' ' && !matches!(*byte, b'\n' | b'\r' | b'\t') || *byte == 0x7F
+}
+
 /// Whether a capital letter is among the first digits of a run: names in lower case and hexadecimal numbers, most of what
 /// looks like base64 in source code, have none; of texts of 18 bytes not one in ten thousand is coded without.
 fn has_capital(run: &[u8]) -> bool {
-    let digits = run.iter().take(BASE64);
-    digits.filter(|byte| byte.is_ascii_uppercase()).count() > 0
+    let capitals = |digits: &[u8; BASE64]| digits.iter().filter(|b| b.is_ascii_uppercase()).count();
+    run.first_chunk().is_some_and(|digits| capitals(digits) > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     fn pieces(text: &str, find: impl Fn(&[u8], &mut Vec<Piece>)) -> Vec<&str> {
         let mut pieces = Vec::new();
@@ -380,13 +397,59 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_key_that_was_found_are_not_joined() {
+        let (part, line) = ("aB3-".repeat(3), "aB3+".repeat(16));
+        let text = format!("KEY\n{line}\n{line}\r\n{line} {part}\n{part}x ");
+        let joined = |found: &[Range<usize>]| {
+            pieces(&text, |text, out| {
+                let mut marks = Marks::default();
+                marks.read(text);
+                escaped(text, &marks, found, out);
+            })
+        };
+        let (key, token) = (4, text.find(&part).unwrap());
+        assert_eq!(joined(&[]), [&text[key..]]);
+        assert_eq!(
+            joined(&[0..key + line.len(), token..text.len()]),
+            [&text[key..]]
+        );
+        for found in [0..text.len(), key..text.len() - 2] {
+            assert_eq!(joined(&[0..2, found]), [&text[token - line.len() - 1..]]);
+        }
+    }
+
+    #[test]
+    fn text_in_utf_8_is_text_and_other_bytes_are_not() {
+        let is_text = |bytes: &[u8]| Digits::new().is_text(STANDARD.encode(bytes).as_bytes());
+        for text in [
+            "# a file\r\n\tkey = 1 ",
+            "Schlüssel für die Tür",
+            "密钥是这样的一个东西",
+            "aé\u{1F600}ÿ and on it goes",
+        ] {
+            let lead = "abcd";
+            for lead in (0..4).map(|length| &lead[..length]) {
+                assert!(is_text(format!("{lead}{text}").as_bytes()), "{text}");
+            }
+        }
+        for at in 0..18 {
+            for byte in [0, 8, 0x1F, 0x7F, 0x80, 0xBF, 0xFF] {
+                let mut bytes = [b'a'; 18];
+                bytes[at] = byte;
+                assert!(!is_text(&bytes), "{byte} at {at}");
+            }
+        }
+        assert!(!is_text(b"a\xC3 and so it goes"));
+    }
+
+    #[test]
     fn near_escapes_are_one_piece_and_far_ones_two() {
         let gap = "word ".repeat(100);
         let text = format!(r"one\ntwo\nthree {gap} four\nfive");
         let found = pieces(&text, |text, out| {
             let mut marks = Marks::default();
             marks.read(text);
-            escaped(text, &marks, out);
+            escaped(text, &marks, &[], out);
         });
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with(r"one\ntwo\nthree"));

@@ -11,22 +11,18 @@ const LEAST: usize = 56;
 /// At least 56 characters in lines of base64 that look random. Words and names in code are shorter than such a line, and
 /// have no digits and capitals mixed; headers such as `Proc-Type` and escapes such as `\n` are left out.
 pub fn is_key_block(secret: &[u8], _: &[u8]) -> bool {
-    let body = after_header(secret);
     let mut material: Vec<u8> = Vec::new();
-    let mut line: Vec<u8> = Vec::new();
-    let mut letters = body.iter().copied().chain([b'\n']).peekable();
-    while let Some(letter) = letters.next() {
-        if matches!(letter, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/') {
-            line.push(letter);
-            continue;
+    let mut rest = after_header(secret);
+    while !rest.is_empty() {
+        let is_other = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+        let (line, after) = rest.split_at(rest.iter().position(is_other).unwrap_or(rest.len()));
+        rest = match after {
+            [b'\\', b'n' | b'r' | b't', after @ ..] | [_, after @ ..] => after,
+            [] => after,
+        };
+        if is_material(line) {
+            material.extend_from_slice(line);
         }
-        if letter == b'\\' {
-            letters.next_if(|next| matches!(next, b'n' | b'r' | b't'));
-        }
-        if is_material(&line) {
-            material.append(&mut line);
-        }
-        line.clear();
         let mut judged = 0;
         while let Some(part) = material.get(judged..judged + ENOUGH) {
             if is_random(part) {
