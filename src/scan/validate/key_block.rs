@@ -3,8 +3,8 @@
 use super::entropy::shannon;
 
 /// Characters of key material that are judged by themselves, and again from their middle on: however much that is dull
-/// stands before a key, or behind it, does not hide it.
-const ENOUGH: usize = 512;
+/// stands before a key, or behind it, does not hide it. The shortest keys, of elliptic curves, have 164.
+const ENOUGH: usize = 128;
 /// At least so many.
 const LEAST: usize = 56;
 
@@ -60,7 +60,13 @@ mod tests {
 
     #[test]
     fn what_stands_beside_a_key_does_not_hide_it() {
-        let key = expand(&"{b64:64}\n".repeat(20), 4).unwrap().text;
+        for lines in [20, 2] {
+            let template = "{b64:64}\n".repeat(lines) + "{b64:36}\n";
+            a_key_is_found_beside_dull_lines(&expand(&template, 4).unwrap().text);
+        }
+    }
+
+    fn a_key_is_found_beside_dull_lines(key: &str) {
         let header = "-----BEGIN PRIVATE KEY-----\n";
         for lines in [0, 1, 7, 20, 40, 3000] {
             let dull = "A1aA1aA1aA1aA1aA1aA1aA1a\n".repeat(lines);
