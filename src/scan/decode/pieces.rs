@@ -304,7 +304,7 @@ impl Digits {
             let text = head.get(..end).unwrap_or_default();
             // The end may cut the last character.
             let torn = from_utf8(text).is_err_and(|error| error.error_len().is_some());
-            if torn || three.iter().any(is_control) {
+            if torn || three.into_iter().any(is_control) {
                 return false;
             }
         }
@@ -342,8 +342,8 @@ impl Digits {
 }
 
 /// A byte that no text has.
-const fn is_control(byte: &u8) -> bool {
-    *byte < b' ' && !matches!(*byte, b'\n' | b'\r' | b'\t') || *byte == 0x7F
+const fn is_control(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
 }
 
 /// Whether a capital letter is among the first digits of a run: names in lower case and hexadecimal numbers, most of what
