@@ -147,7 +147,8 @@ const fn is_space(byte: u8) -> bool {
 }
 
 /// Pieces in backslash escapes, and pieces that a line break cuts: but for breaks between the lines of a key that was
-/// found, since it is whole. What was `found` is in the order of the text.
+/// found, since it is whole. What was `found` is in the order of the text. So a secret on two such lines is found as the
+/// key that it stands in, and not by itself.
 pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut Vec<Piece>) {
     gather(&marks.escapes, Coding::Escapes, text, pieces);
     let mut fold: Option<Piece> = None;

@@ -3,7 +3,8 @@
 use super::entropy::shannon;
 
 /// Characters of key material that are judged by themselves, and again from their middle on: however much that is dull
-/// stands before a key, or behind it, does not hide it. The shortest keys, of elliptic curves, have 164.
+/// stands before a key of 164 characters (P-256, RFC 5915) or more, or behind it, does not hide it. One of 64 (Ed25519,
+/// RFC 8410) may share its part with as much again, and pass for dull with it.
 const ENOUGH: usize = 128;
 /// At least so many.
 const LEAST: usize = 56;
