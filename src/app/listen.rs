@@ -9,7 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::thread::{self, available_parallelism};
+use std::thread::{self, JoinHandle, available_parallelism};
 
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
@@ -38,9 +38,21 @@ const BUFFERS: L4BufferSettings = L4BufferSettings {
 /// Long scans beside each thread at a time; more wait for one another, and not for the processor.
 const LONG_SCANS: usize = 4;
 
-/// The threads that serve; they end when this is dropped.
+/// The threads that serve.
 pub struct Workers {
-    _ended: watch::Sender<()>,
+    ended: watch::Sender<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Cuts off what is still served, and waits until every request has given back what it held.
+    pub fn end(self) {
+        drop(self.ended);
+        for thread in self.threads {
+            // A panic has been told where it happened; what the thread held is given back either way.
+            let _ended = thread.join();
+        }
+    }
 }
 
 /// Binds the data address and serves on it until `stopped` turns true: no connection is taken from then on.
@@ -56,7 +68,8 @@ pub fn start(
     };
     let count = available_parallelism().map_or(1, usize::from);
     let (address, listeners) = bind(wanted, count).map_err(failed)?;
-    let (workers, ended) = watch::channel(());
+    let (sender, ended) = watch::channel(());
+    let mut threads = Vec::with_capacity(count);
     for (number, listener) in listeners.into_iter().enumerate() {
         let worker = Worker {
             runtime: Builder::new_current_thread()
@@ -70,9 +83,13 @@ pub fn start(
             ended: ended.clone(),
         };
         let thread = thread::Builder::new().name(format!("data-{number}"));
-        thread.spawn(|| worker.serve()).map_err(failed)?;
+        threads.push(thread.spawn(|| worker.serve()).map_err(failed)?);
     }
-    Ok((address, Workers { _ended: workers }))
+    let workers = Workers {
+        ended: sender,
+        threads,
+    };
+    Ok((address, workers))
 }
 
 /// A thread that serves.

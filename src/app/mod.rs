@@ -334,7 +334,7 @@ impl App {
         if cut > 0 {
             warn!(cut, "the time to drain is over");
         }
-        drop(self.workers);
+        self.workers.end();
         for task in self.tasks {
             task.abort();
         }

@@ -1,5 +1,9 @@
 //! Rows for the audit's own tests.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::label::Label;
@@ -51,6 +55,22 @@ pub fn row(id: u128, nanos: u64) -> Row {
         cost: Usd::from_nanos(nanos),
         ..begin(id, 50).lost()
     }
+}
+
+/// What the process would leave behind if it was killed now: a copy of its directory, made before the log closes.
+///
+/// # Panics
+/// When the directory cannot be copied.
+pub fn killed(log: &Log, state: &Path) -> TempDir {
+    let left = tempfile::tempdir().unwrap();
+    fs::create_dir(left.path().join("log")).unwrap();
+    let files = fs::read_dir(state.join("log")).unwrap();
+    let segments = files.map(|file| Path::new("log").join(file.unwrap().file_name()));
+    for file in segments.chain([PathBuf::from("audit.key")]) {
+        fs::copy(state.join(&file), left.path().join(&file)).unwrap();
+    }
+    log.close();
+    left
 }
 
 /// How the sink of this name is doing.

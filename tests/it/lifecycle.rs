@@ -57,6 +57,36 @@ async fn a_stop_lets_streams_end_and_ends_with_the_last_one() {
 }
 
 #[tokio::test]
+async fn a_stream_that_outlasts_the_drain_is_cut_and_has_its_row_before_the_process_ends() {
+    let limits = "drain_timeout = \"300ms\"".into();
+    let wish = Wish {
+        limits,
+        ..Wish::default()
+    };
+    let mut world = World::start(wish).await;
+    world.provider.answers(|_| {
+        let mut script = slow_stream();
+        script.insert(2, Step::Wait(Duration::from_mins(1)));
+        script
+    });
+    let mut body = message("hi");
+    body["stream"] = json!(true);
+    let streaming = world.post("/v1/messages").json(&body).send().await;
+    let streaming = streaming.expect("a head");
+    world.gateway.signal("TERM");
+    let status = world.gateway.wait(Duration::from_secs(10));
+    assert!(status.expect("it ended by itself").success());
+    assert!(
+        streaming.text().await.is_err(),
+        "a cut stream must not look whole"
+    );
+    let row = &world.rows(1).await[0];
+    assert_eq!(row["decision"], "lost", "{row}");
+    assert_eq!(row["cost_usd"], row["reserved_usd"], "{row}");
+    assert_ne!(row["cost_usd"], "0.00", "{row}");
+}
+
+#[tokio::test]
 async fn an_idle_gateway_stops_at_once() {
     let mut world = World::usual().await;
     assert_eq!(world.status("hi").await, 200);

@@ -67,6 +67,9 @@ impl Keeper {
             };
             thread::park_timeout(pause);
             let closing = self.shared.closing.load(Ordering::Acquire);
+            if closing {
+                self.lose();
+            }
             self.sync();
             self.turn();
             let now = Instant::now();
@@ -86,6 +89,17 @@ impl Keeper {
                 self.shared.lock.lock().take();
                 return;
             }
+        }
+    }
+
+    /// Nobody is left who could end what is in flight. Where rows still wait in memory the next start does it.
+    fn lose(&self) {
+        let mut tail = self.shared.tail.lock();
+        self.shared.drain(&mut tail);
+        if self.shared.queued.load(Ordering::Acquire) == 0
+            && let Err(error) = tail.lose()
+        {
+            tracing::error!(%error, "requests in flight have no row before the next start");
         }
     }
 

@@ -324,7 +324,8 @@ impl Log {
         )
     }
 
-    /// Seals the chain, makes everything durable and gives the directory back. Records handed in later are refused.
+    /// Gives what is still in flight its row as lost, seals the chain, makes everything durable and gives the directory
+    /// back. Records handed in later are refused.
     pub fn close(&self) {
         self.0.shared.stop();
         if let Some(keeper) = self.0.keeper.lock().take() {
@@ -341,13 +342,10 @@ fn start(
     boot: Uuid,
     now: Moment,
 ) -> Result<(Tail, Recovered), LogError> {
-    let mut open: Vec<(Uuid, Box<[u8]>)> = before.fold.open.clone().into_iter().collect();
-    // Ids are made in the order of time.
-    open.sort_unstable();
     let mut recovered = Recovered {
         balances: Balances::default(),
         truncated_bytes: before.truncated_bytes,
-        lost: open.len() as u64,
+        lost: before.fold.open.len() as u64,
         damage: before.damage,
         missing: before.missing,
         salvaged: before.salvaged,
@@ -362,29 +360,10 @@ fn start(
     )?;
     let path = segments.path(tail.segment);
     tail.row(first).map_err(|(_, error)| at(&path)(error))?;
-    for (_, entry) in open {
-        let pending = lost_row(&entry).map_err(|malformed| LogError::Corrupt {
-            path: path.clone(),
-            offset: 0,
-            reason: malformed.0,
-        })?;
-        tail.row(pending).map_err(|(_, error)| at(&path)(error))?;
-    }
+    tail.lose().map_err(at(&path))?;
     tail.handle().sync_all().map_err(at(&path))?;
     recovered.balances = tail.balances().clone();
     Ok((tail, recovered))
-}
-
-fn lost_row(entry: &[u8]) -> Result<Pending, super::wire::Malformed> {
-    let row = Entry::decode(entry)?;
-    Ok(Pending {
-        request: row.request,
-        charges: convert::read_charges(&row.charges)
-            .ok_or(super::wire::Malformed("charges that do not read"))?,
-        cost: crate::domain::Usd::from_nanos(row.cost_nanos),
-        entry: entry.to_vec(),
-        waiter: None,
-    })
 }
 
 /// Names the boot before this one and where its chain ended, so that a missing boot shows; and what recovery found.

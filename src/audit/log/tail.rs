@@ -13,7 +13,10 @@ use super::fold::{Fold, Link};
 use super::frame::{self, Kind};
 use super::segment::{Segments, at};
 use crate::audit::chain::{self, Seal};
+use crate::audit::convert::read_charges;
+use crate::audit::entry::Entry;
 use crate::audit::row::Charge;
+use crate::audit::wire::Malformed;
 use crate::budget::Balances;
 use crate::domain::Usd;
 
@@ -154,6 +157,20 @@ impl Tail {
         Ok(())
     }
 
+    /// Gives each request in flight its row, as lost, the oldest first.
+    pub fn lose(&mut self) -> io::Result<()> {
+        let mut open: Vec<Uuid> = self.fold.open.keys().copied().collect();
+        // Ids are made in the order of time.
+        open.sort_unstable();
+        for request in open {
+            let entry = self.fold.open.get(&request);
+            let lost = entry.map(|entry| lost_row(entry)).transpose();
+            let lost = lost.map_err(|malformed| io::Error::other(malformed.0))?;
+            lost.map_or(Ok(()), |row| self.row(row).map_err(|(_, error)| error))?;
+        }
+        Ok(())
+    }
+
     /// Appends an operator's action from the inbox, unless it was taken already.
     pub fn action(&mut self, id: Uuid, entry: &[u8]) -> io::Result<()> {
         if self.fold.actions.contains(&id) {
@@ -197,4 +214,15 @@ impl Tail {
     pub fn open(&self) -> &HashMap<Uuid, Box<[u8]>> {
         &self.fold.open
     }
+}
+
+fn lost_row(entry: &[u8]) -> Result<Pending, Malformed> {
+    let row = Entry::decode(entry)?;
+    Ok(Pending {
+        request: row.request,
+        charges: read_charges(&row.charges).ok_or(Malformed("charges that do not read"))?,
+        cost: Usd::from_nanos(row.cost_nanos),
+        entry: entry.to_vec(),
+        waiter: None,
+    })
 }

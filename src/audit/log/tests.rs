@@ -11,7 +11,7 @@ use super::frame::{self, Read};
 use super::*;
 use crate::audit::chain::genesis;
 use crate::audit::row::Decision;
-use crate::audit::testing::{begin, budget, row};
+use crate::audit::testing::{begin, budget, killed, row};
 
 fn open(state: &Path) -> (Log, Recovered) {
     Log::open(state, LogOptions::default(), Moment::from_micros(1000)).unwrap()
@@ -93,7 +93,7 @@ fn a_request_in_flight_when_the_process_dies_is_lost_and_charged_in_full() {
     let _written = log.begin(begin(1, 100)).unwrap();
     let _written = log.begin(begin(2, 100)).unwrap();
     let _written = log.end(row(1, 30)).unwrap();
-    log.close();
+    let state = killed(&log, state.path());
     let (log, recovered) = open(state.path());
     assert_eq!((recovered.lost, spent(&recovered.balances)), (1, 130));
     log.close();
@@ -121,6 +121,30 @@ fn a_second_process_is_kept_out() {
 }
 
 #[test]
+fn a_request_in_flight_when_the_log_closes_has_its_row_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let (log, _) = open(state.path());
+    let mut follower = log.follow("test");
+    for id in [2, 1] {
+        let _written = log.begin(begin(id, 100)).unwrap();
+    }
+    log.close();
+    assert!(matches!(log.end(row(1, 30)), Err(LogError::Unavailable)));
+    let decided = requests(state.path());
+    let lost = |id| (begin(id, 0).request, Decision::Lost.as_str().to_owned());
+    assert_eq!(decided, [lost(1), lost(2)]);
+    let drained = follower.next(50, Duration::ZERO).unwrap().unwrap();
+    let rows = drained
+        .items
+        .iter()
+        .filter(|item| matches!(item, Item::Row(_)));
+    assert_eq!(rows.count(), 3, "the boot's first row, and theirs");
+    let (log, recovered) = open(state.path());
+    assert_eq!((recovered.lost, spent(&recovered.balances)), (0, 200));
+    log.close();
+}
+
+#[test]
 fn a_full_segment_is_followed_by_one_that_knows_everything() {
     let state = tempfile::tempdir().unwrap();
     let options = LogOptions {
@@ -132,7 +156,7 @@ fn a_full_segment_is_followed_by_one_that_knows_everything() {
     let mut follower = log.follow("test");
     let _written = log.begin(begin(1000, 7)).unwrap();
     let mut ids = 2000..;
-    let mut rows: u64 = 201;
+    let mut rows: u64 = 202;
     for id in 0..200 {
         let _written = log.begin(begin(id, 10)).unwrap();
         let _written = log.end(row(id, 1)).unwrap();
@@ -168,7 +192,7 @@ fn a_full_segment_is_followed_by_one_that_knows_everything() {
         fs::remove_file(segment(state.path(), *number)).unwrap();
     }
     let (log, recovered) = open(state.path());
-    assert_eq!((recovered.lost, spent(&recovered.balances)), (1, rows + 6));
+    assert_eq!((recovered.lost, spent(&recovered.balances)), (0, rows + 5));
     log.close();
 }
 
@@ -245,7 +269,7 @@ fn written(count: u128) -> (TempDir, Vec<u8>) {
         let _written = log.begin(begin(id, 50)).unwrap();
         let _written = log.end(row(id, 10)).unwrap();
     }
-    log.close();
+    let state = killed(&log, state.path());
     let bytes = fs::read(segment(state.path(), 1)).unwrap();
     (state, bytes)
 }

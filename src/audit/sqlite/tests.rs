@@ -278,7 +278,6 @@ fn months_past_the_retention_go_with_their_files() {
     run(state.path(), [row(1, 1)]);
     assert!(state.path().join("audit-2026-09.db").exists());
     let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
-    let _written = log.begin(begin(9, 1)).unwrap();
     let day = Duration::from_hours(24);
     let sink = SqliteSink::start(&log, state.path(), day).unwrap();
     log.close();
