@@ -41,6 +41,9 @@ const BITS: usize = 16;
 const LARGEST_FILTER: usize = 1 << 25;
 const SMALLEST_FILTER: usize = 1 << 13;
 
+/// Runs that are read before they are looked up.
+const PAGE: usize = 64;
+
 /// Of so few values a vector search for all at once looks at every byte of a text and is faster all the same.
 const FEW: usize = 16;
 
@@ -179,28 +182,45 @@ impl Class {
     }
 
     fn find(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
-        let mut end = 0;
-        for at in (0..text.len()).step_by(self.plan.step) {
+        let (mut end, mut first) = (0, 0);
+        let mut page = [(0, 0); PAGE];
+        while first < text.len() {
+            for &(at, hash) in self.page(text, first, &mut page) {
+                let (word, bits) = self.place(hash);
+                let word = self.filter.get(word);
+                if word.is_some_and(|word| word & bits == bits)
+                    && at >= end
+                    && let Some(place) = self.look(text, at, hash)
+                {
+                    end = place.end;
+                    found(place);
+                }
+            }
+            first += PAGE * self.plan.step;
+        }
+    }
+
+    /// The runs to look up of a page that begins at `first`: where they stand, and their hashes. Which have white space
+    /// cannot be guessed, so this does not; and the filter's words are read together, for they come from far.
+    fn page<'p>(
+        &self,
+        text: &[u8],
+        first: usize,
+        page: &'p mut [(usize, u64); PAGE],
+    ) -> &'p [(usize, u64)] {
+        let mut count = 0;
+        for look in 0..PAGE {
+            let at = first + look * self.plan.step;
             let Some(run) = text.get(at..at + self.plan.gram) else {
-                return;
+                break;
             };
             let number = self.plan.number(run);
-            if !self.blanks && has_blank(number) {
-                continue;
+            if let Some(slot) = page.get_mut(count) {
+                *slot = (at, hash(number));
             }
-            let hash = hash(number);
-            let (word, bits) = self.place(hash);
-            if self
-                .filter
-                .get(word)
-                .is_some_and(|word| word & bits == bits)
-                && at >= end
-                && let Some(place) = self.look(text, at, hash)
-            {
-                end = place.end;
-                found(place);
-            }
+            count += usize::from(self.blanks || !has_blank(number));
         }
+        page.get(..count).unwrap_or_default()
     }
 
     /// The longest value that stands over the run at `at`.
