@@ -1,7 +1,8 @@
 //! What was found clean before: an agent sends its whole history again with every turn, and only the end of it is new.
 //!
 //! A chunk of a body is known by a keyed digest of its bytes and of those of the chunk before it, since a secret may be cut
-//! in two by the end of a message. No digest of a chunk with a finding is kept, and none leaves the process.
+//! in two by the end of a message. Of a chunk with a finding nothing is kept but that it has one, and no digest leaves the
+//! process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +33,13 @@ pub struct Seen {
 /// A digest of a chunk and of the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag(u64);
+
+impl Tag {
+    /// What is kept of a chunk with a finding.
+    fn told(self) -> Self {
+        Self((!self.0).max(1))
+    }
+}
 
 impl Seen {
     /// An empty set under a key of its own.
@@ -78,9 +86,14 @@ impl Seen {
         digest.finalize256()
     }
 
-    /// What of a body need not be scanned again. The chunk before a new one is: a secret may begin in it.
+    /// What of a body need not be scanned again. The chunk before a new one is: a secret may begin in it. Nothing, where a
+    /// new one was told of: something will be found, and the whole be scanned for it.
     pub fn gaps(&self, chunks: &[Chunk], tags: &[Tag], gaps: &mut Vec<Gap>) {
         gaps.clear();
+        let told = |tag: &Tag| !self.has(*tag) && self.has(tag.told());
+        if tags.iter().any(told) {
+            return;
+        }
         let old = |index: usize| tags.get(index).is_some_and(|tag| self.has(*tag));
         let mut is_old = old(0);
         for (index, chunk) in chunks.iter().enumerate() {
@@ -98,6 +111,14 @@ impl Seen {
                     in_list,
                 }),
             }
+        }
+    }
+
+    /// Notes that something was found in the chunk around `at`, and not what.
+    pub fn tell(&self, chunks: &[Chunk], tags: &[Tag], at: usize) {
+        let chunk = chunks.partition_point(|chunk| chunk.end <= at);
+        if let Some(tag) = tags.get(chunk) {
+            self.keep(tag.told());
         }
     }
 
@@ -188,6 +209,27 @@ mod tests {
         assert_eq!(shared("abczz", "one"), 4);
         assert_eq!(shared("abxcz", "one"), 3, "not the one after another");
         assert_eq!(shared("bacz", "one"), 1);
+    }
+
+    #[test]
+    fn of_a_body_with_a_finding_nothing_is_left_out() {
+        let seen = Seen::of_lines(64);
+        let (old, new) = (body("abcdefz"), body("abcdefyz"));
+        for tag in tags(&seen, "one", &old) {
+            seen.keep(tag);
+        }
+        let gaps = |body: &str| {
+            let (mut chunks, mut gaps) = (Vec::new(), Vec::new());
+            cut(body.as_bytes(), &mut chunks);
+            seen.gaps(&chunks, &tags(&seen, "one", body), &mut gaps);
+            (chunks, gaps.len())
+        };
+        let (chunks, before) = gaps(&new);
+        assert_eq!(before, 1);
+        let at = new.find('y').unwrap();
+        seen.tell(&chunks, &tags(&seen, "one", &new), at);
+        assert_eq!(gaps(&new).1, 0);
+        assert_eq!(gaps(&old).1, 1, "it has no such chunk");
     }
 
     #[test]

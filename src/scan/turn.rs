@@ -32,14 +32,21 @@ impl Scanner {
         }
         let news = self.scan_news(workspace, body, asked, seen);
         let report = news.unwrap_or_else(|| self.scan_whole(workspace, body, asked));
+        let Workspace { chunks, tags, .. } = workspace;
         if report.is_clean() {
-            workspace.tags.iter().for_each(|tag| seen.keep(*tag));
+            for tag in tags.iter() {
+                seen.keep(*tag);
+            }
+        }
+        let mut places = report.findings.iter().filter_map(|one| one.near.as_ref());
+        if let Some(near) = places.next() {
+            seen.tell(chunks, tags, near.start);
         }
         report
     }
 
-    /// Scans what of a body is new. `None` where it all is, and where anything was found: what a finding is called, where
-    /// it lies and where else it stands depends on the whole body.
+    /// Scans what of a body is new. `None` where it all is, and where anything was found, or was the last time: what a
+    /// finding is called, where it lies and where else it stands depends on the whole body.
     fn scan_news(
         &self,
         workspace: &mut Workspace,
