@@ -38,8 +38,7 @@ impl Scanner {
                 seen.keep(*tag);
             }
         }
-        let mut places = report.findings.iter().filter_map(|one| one.near.as_ref());
-        if let Some(near) = places.next() {
+        if let Some(near) = report.findings.iter().find_map(|one| one.near.as_ref()) {
             seen.tell(chunks, tags, near.start);
         }
         report

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::decode::chunks::cut;
 use super::tests::{RULES, scanner};
 use super::*;
 use crate::domain::Name;
@@ -118,6 +119,30 @@ fn a_secret_in_a_later_turn_is_found_with_its_place() {
     // A name of a thing said long ago is one everywhere once it is told.
     texts[1].push_str(&KEY[5..]);
     assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 2);
+}
+
+#[test]
+fn once_a_secret_was_found_the_whole_is_scanned_at_once() {
+    let mut talk = Talk::new();
+    let gaps = |talk: &Talk, body: &Value| {
+        let (mut chunks, mut tags, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (body, team) = (body.to_string(), Name::new("one"));
+        cut(body.as_bytes(), &mut chunks);
+        talk.seen
+            .tags(Some(&team), body.as_bytes(), &chunks, &mut tags);
+        talk.seen.gaps(&chunks, &tags, &mut gaps);
+        gaps.len()
+    };
+    let mut texts = vec![prose(20_000), prose(6_000), prose(6_000)];
+    assert!(talk.turn(&said(&texts), "one").is_clean());
+    texts.push(format!("{} {KEY} {}", prose(4_000), prose(4_000)));
+    texts.push(prose(6_000));
+    assert_eq!(gaps(&talk, &said(&texts)), 1);
+    assert_eq!(talk.turn(&said(&texts), "one").findings.len(), 1);
+    texts.push(prose(6_000));
+    assert_eq!(gaps(&talk, &said(&texts)), 0);
+    texts.remove(3);
+    assert_eq!(gaps(&talk, &said(&texts)), 1);
 }
 
 #[test]

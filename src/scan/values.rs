@@ -185,7 +185,8 @@ impl Class {
         let (mut end, mut first) = (0, 0);
         let mut page = [(0, 0); PAGE];
         while first < text.len() {
-            for &(at, hash) in self.page(text, first, &mut page) {
+            let count = self.page(text, first, &mut page);
+            for &(at, hash) in page.iter().take(count) {
                 let (word, bits) = self.place(hash);
                 let word = self.filter.get(word);
                 if word.is_some_and(|word| word & bits == bits)
@@ -200,14 +201,10 @@ impl Class {
         }
     }
 
-    /// The runs to look up of a page that begins at `first`: where they stand, and their hashes. Which have white space
-    /// cannot be guessed, so this does not; and the filter's words are read together, for they come from far.
-    fn page<'p>(
-        &self,
-        text: &[u8],
-        first: usize,
-        page: &'p mut [(usize, u64); PAGE],
-    ) -> &'p [(usize, u64)] {
+    /// Fills in where the runs to look up stand, of a page that begins at `first`, and their hashes; how many they are.
+    /// Which have white space cannot be guessed, so this does not; and the filter's words are read together, for they come
+    /// from far.
+    fn page(&self, text: &[u8], first: usize, page: &mut [(usize, u64); PAGE]) -> usize {
         let mut count = 0;
         for look in 0..PAGE {
             let at = first + look * self.plan.step;
@@ -220,7 +217,7 @@ impl Class {
             }
             count += usize::from(self.blanks || !has_blank(number));
         }
-        page.get(..count).unwrap_or_default()
+        count
     }
 
     /// The longest value that stands over the run at `at`.
@@ -292,7 +289,8 @@ mod tests {
             .collect();
         let values = Values::new(all.iter().map(String::as_bytes));
         for value in &all {
-            for lead in 0..40 {
+            let borders = PLANS.map(|plan| PAGE * plan.step - 60..PAGE * plan.step + 5);
+            for lead in (0..40).chain(borders.into_iter().flatten()) {
                 let text = format!("{}{value}-rest of the text", "~".repeat(lead));
                 let mut found = Vec::new();
                 values.find(text.as_bytes(), |place| found.push(place));

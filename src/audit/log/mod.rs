@@ -325,7 +325,7 @@ impl Log {
     }
 
     /// Gives what is still in flight its row as lost, seals the chain, makes everything durable and gives the directory
-    /// back. Records handed in later are refused.
+    /// back. Records handed in later are refused. Whoever could still end a request must be gone: it would have two rows.
     pub fn close(&self) {
         self.0.shared.stop();
         if let Some(keeper) = self.0.keeper.lock().take() {

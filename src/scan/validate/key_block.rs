@@ -3,7 +3,8 @@
 use super::entropy::shannon;
 
 /// Characters of key material that are judged by themselves, and again from their middle on: as many as the shortest key
-/// has (Ed25519, RFC 8410). However much that is dull stands before a key or behind it, three quarters of a part are key.
+/// has (Ed25519, RFC 8410). However much that is dull stands before a key or behind it, of one part 41 are the key's: the
+/// last is judged too if it has [`LEAST`].
 const ENOUGH: usize = 64;
 /// At least so many.
 const LEAST: usize = 56;
@@ -64,6 +65,20 @@ mod tests {
         for template in [lines.repeat(20), lines.repeat(2), lines.to_owned()] {
             for seed in 0..50 {
                 a_key_is_found_beside_dull_lines(&expand(&template, seed).unwrap().text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_found_wherever_a_part_begins_in_it() {
+        for seed in 0..50 {
+            let key = expand("{b64:64}", seed).unwrap().text;
+            for dull in 20..90 {
+                let dull = &"A1a".repeat(30)[..dull];
+                for lines in [format!("{dull}\n{key}\n"), format!("{dull}{key}{dull}\n")] {
+                    let block = format!("-----BEGIN PRIVATE KEY-----\n{lines}");
+                    assert!(is_key_block(block.as_bytes(), b""), "{seed} {}", dull.len());
+                }
             }
         }
     }
