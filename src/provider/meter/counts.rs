@@ -118,6 +118,7 @@ impl Counts {
         if cached > input {
             input = input.saturating_add(cached);
         }
+        let unseen = self.unseen(input);
         usage.cache_read = take(&mut input, self.cached);
         let written = take(&mut input, self.cache_write.max(self.split_writes()));
         let long = match (self.cache_write_1h, writes) {
@@ -130,7 +131,7 @@ impl Counts {
         usage.audio_input = take(&mut input, self.audio_input);
         usage.image_input = take(&mut input, self.image_input);
         usage.input = input;
-        let mut output = self.output.unwrap_or(0).saturating_add(self.unseen());
+        let mut output = self.output.unwrap_or(0).saturating_add(unseen);
         usage.audio_output = take(&mut output, self.audio_output);
         usage.image_output = take(&mut output, self.image_output);
         usage.output = output;
@@ -146,9 +147,9 @@ impl Counts {
         }
     }
 
-    /// Tokens that the total has and neither input nor output: reasoning, with those who count it apart.
-    fn unseen(&self) -> u64 {
-        let (Some(input), Some(output), Some(total)) = (self.input, self.output, self.total) else {
+    /// Tokens that the total has and neither the whole input nor output: reasoning, with those who count it apart.
+    fn unseen(&self, input: u64) -> u64 {
+        let (Some(_), Some(output), Some(total)) = (self.input, self.output, self.total) else {
             return 0;
         };
         total.saturating_sub(input.saturating_add(output))

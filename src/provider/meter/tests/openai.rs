@@ -241,6 +241,17 @@ fn an_answer_that_comes_later_is_not_known() {
 }
 
 #[test]
+fn what_was_cached_and_counted_apart_is_charged_once() {
+    for (total, output) in [(115, 5), (15, 5), (120, 10)] {
+        let body = json!({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": total,
+            "prompt_tokens_details": {"cached_tokens": 100}}});
+        let usage = answer(ChatCompletions, &body).usage;
+        let told = (usage.input, usage.cache_read, usage.output);
+        assert_eq!(told, (10, 100, output), "{total}");
+    }
+}
+
+#[test]
 fn what_was_asked_for_counts_where_the_answer_does_not_say() {
     let body = json!({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cache_write_tokens": 4}}}).to_string();
     let demand = Demand {
