@@ -7,9 +7,6 @@ use bytes::Bytes;
 use super::route::Endpoint;
 use crate::domain::json::{Kind, Tape, Value};
 
-/// Every name that the APIs have for it.
-const NAMES: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-
 /// Where the bound of one body stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputBound {
@@ -29,21 +26,15 @@ impl OutputBound {
     /// bound that is neither a number nor null.
     #[must_use]
     pub fn find(endpoint: Endpoint, body: &[u8]) -> Option<Self> {
-        let name = match endpoint {
-            Endpoint::Messages | Endpoint::Completions => "max_tokens",
-            Endpoint::ChatCompletions => "max_completion_tokens",
-            Endpoint::Responses => "max_output_tokens",
-            Endpoint::CountTokens | Endpoint::Models | Endpoint::Embeddings | Endpoint::Probe => {
-                return None;
-            }
-        };
+        let names = endpoint.output_bounds();
+        let name = *names.first()?;
         let mut tape = Tape::default();
         let root = tape.read(body).ok()?.root();
         if root.kind() != Kind::Object {
             return None;
         }
         let mut told = Vec::new();
-        for value in NAMES.into_iter().filter_map(|name| root.get(name)) {
+        for value in names.iter().filter_map(|name| root.get(name)) {
             if value.kind() != Kind::Number && !value.is_null() {
                 return None;
             }
@@ -124,6 +115,12 @@ mod tests {
                 Responses,
                 "{\"max\\u005foutput_tokens\":12}",
                 "{\"max\\u005foutput_tokens\":7}",
+            ),
+            // Another endpoint's name bounds nothing.
+            (
+                Responses,
+                "{\"max_tokens\":12}",
+                "{\"max_output_tokens\":7,\"max_tokens\":12}",
             ),
         ] {
             assert_eq!(lowered(endpoint, body).as_deref(), Some(expected));

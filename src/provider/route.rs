@@ -61,6 +61,17 @@ impl Endpoint {
         Self::Probe,
     ];
 
+    /// The names of a request's bound of output tokens, the one that it should have first.
+    #[must_use]
+    pub const fn output_bounds(self) -> &'static [&'static str] {
+        match self {
+            Self::Messages | Self::Completions => &["max_tokens"],
+            Self::ChatCompletions => &["max_completion_tokens", "max_tokens"],
+            Self::Responses => &["max_output_tokens"],
+            Self::CountTokens | Self::Models | Self::Embeddings | Self::Probe => &[],
+        }
+    }
+
     /// The word in audit and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

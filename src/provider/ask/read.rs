@@ -8,7 +8,7 @@ use super::Ask;
 use super::content::Part;
 use super::field::{Field, Tag};
 use super::others::{Entry, MOST};
-use super::root::{count, model_name, tokens};
+use super::root::{Bound, count, model_name, tokens};
 use super::tools::Tools;
 
 /// What is wrong with a name that is none.
@@ -61,7 +61,7 @@ struct Frame {
 /// Collects the ask while the body is walked.
 #[derive(Debug)]
 pub(super) struct Reader {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     pub(super) dialect: Dialect,
     frames: Vec<Frame>,
     told: u64,
@@ -72,6 +72,7 @@ pub(super) struct Reader {
     pub(super) n: u32,
     pub(super) best_of: u32,
     prompts: u32,
+    pub(super) bound: Bound,
     not_text: u64,
     pub(super) tools: Tools,
     pub(super) demand: Demand,
@@ -108,6 +109,7 @@ impl Reader {
             n: 1,
             best_of: 1,
             prompts: 0,
+            bound: Bound::default(),
             not_text: 0,
             tools: Tools::default(),
             demand,
@@ -131,6 +133,7 @@ impl Reader {
         let mut demand = self.demand;
         demand.input_bytes = (length as u64).saturating_sub(self.not_text) + FRAME;
         demand.answers = self.n.max(self.best_of).saturating_mul(self.prompts.max(1));
+        demand.output_tokens = self.bound.tokens();
         self.tools.settle(&mut demand);
         let chat = matches!(
             self.endpoint,

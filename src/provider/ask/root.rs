@@ -11,6 +11,38 @@ use super::read::{MODEL_FAULT, Reader};
 /// The longest name of a model.
 const MODEL: usize = 200;
 
+/// The bound of output tokens that a request tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Bound {
+    #[default]
+    Untold,
+    Tokens(u64),
+    /// One is no whole number: that leaves it to the model, whatever another says.
+    Open,
+}
+
+impl Bound {
+    /// Of two bounds the wider counts.
+    fn see(&mut self, token: Token<'_>) {
+        let told = match token {
+            Token::Number(number) => tokens(number),
+            _ => None,
+        };
+        *self = match (*self, told) {
+            (Self::Open, _) | (_, None) => Self::Open,
+            (Self::Untold, Some(told)) => Self::Tokens(told),
+            (Self::Tokens(before), Some(told)) => Self::Tokens(told.max(before)),
+        };
+    }
+
+    pub(super) const fn tokens(self) -> Option<u64> {
+        match self {
+            Self::Tokens(told) => Some(told),
+            Self::Untold | Self::Open => None,
+        }
+    }
+}
+
 impl Reader {
     /// A field of the request itself that is a list or an object.
     pub(super) fn root_container(&mut self, field: Field, kind: Kind, at: u64) {
@@ -28,6 +60,7 @@ impl Reader {
             Field::Audio => self.demand.audio_output = true,
             Field::WebSearchOptions => self.tools.may_search(Some(1)),
             Field::SearchParameters | Field::Plugins => self.tools.may_search(None),
+            _ if self.is_bound(field) => self.bound = Bound::Open,
             _ => {}
         }
     }
@@ -44,7 +77,8 @@ impl Reader {
             (Field::Stream, token) => self.stream = token == Token::Bool(true),
             (Field::Background, token) => self.background = token != Token::Bool(false),
             (Field::N | Field::BestOf, token) => self.answers(field, token, seen.start),
-            (_, Token::Number(number)) => self.root_number(field, number),
+            (_, token) if self.is_bound(field) => self.bound.see(token),
+            (Field::MaxToolCalls, Token::Number(number)) => self.tools.bound = count(number),
             (_, Token::String(text)) => self.root_text(field, &text),
             _ => {}
         }
@@ -61,17 +95,15 @@ impl Reader {
         }
     }
 
-    fn root_number(&mut self, field: Field, number: &[u8]) {
-        match field {
-            Field::MaxTokens | Field::MaxCompletionTokens | Field::MaxOutputTokens => {
-                // Of two bounds the wider counts.
-                let before = self.demand.output_tokens;
-                self.demand.output_tokens =
-                    tokens(number).map(|told| told.max(before.unwrap_or(0)));
-            }
-            Field::MaxToolCalls => self.tools.bound = count(number),
-            _ => {}
-        }
+    /// Whether the field bounds the output of this endpoint; another's name bounds nothing.
+    fn is_bound(&self, field: Field) -> bool {
+        let name = match field {
+            Field::MaxTokens => "max_tokens",
+            Field::MaxCompletionTokens => "max_completion_tokens",
+            Field::MaxOutputTokens => "max_output_tokens",
+            _ => return false,
+        };
+        self.endpoint.output_bounds().contains(&name)
     }
 
     fn root_text(&mut self, field: Field, text: &Text<'_>) {

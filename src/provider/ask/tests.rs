@@ -140,8 +140,17 @@ fn bounds_of_output_are_never_read_too_low() {
         (json!({"model": "m", "max_tokens": "5"}), None),
         (json!({"model": "m", "max_tokens": -5}), None),
         (json!({"model": "m", "x": {"max_tokens": 5}}), None),
+        (json!({"model": "m", "max_output_tokens": 5}), None),
     ] {
         assert_eq!(bound(chat, &body), expected, "{body}");
+    }
+    for other in ["16000.0", "1e4", "\"16000\"", "[16000]", "{}", "true", "-1"] {
+        for (first, second) in [(other, "1"), ("1", other)] {
+            let body =
+                format!(r#"{{"model":"m","max_tokens":{first},"max_completion_tokens":{second}}}"#);
+            let ask = read_ask(chat, body.as_bytes()).unwrap();
+            assert_eq!(ask.demand.output_tokens, None, "{body}");
+        }
     }
     let absurd = br#"{"model":"m","max_tokens":99999999999999999999999}"#;
     assert_eq!(read_ask(chat, absurd).unwrap().demand.output_tokens, None);
