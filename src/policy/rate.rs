@@ -13,6 +13,7 @@ use super::registry::{Registry, Subject};
 use crate::domain::{Moment, Name};
 
 const MINUTE: i64 = 60_000_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
 
 /// The limit is reached; after this long the next one passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,11 +102,12 @@ impl Pace {
     }
 }
 
-/// The time that a number of units takes at a rate, rounded up; never zero, so that no limit is free.
+/// The time that a number of units takes at a rate, rounded up; never zero, so that no limit is free. At most a day: what is
+/// taken can be given back.
 fn cost(units: u64, per_minute: NonZeroU32) -> i64 {
     let nanos = (u128::from(units) * u128::from(MINUTE.unsigned_abs()))
         .div_ceil(u128::from(per_minute.get()));
-    i64::try_from(nanos).unwrap_or(i64::MAX)
+    i64::try_from(nanos).unwrap_or(i64::MAX).min(DAY)
 }
 
 /// The counters of all subjects. They outlive a reload, so that changing a limit does not forgive what was taken.
@@ -216,6 +218,17 @@ mod tests {
         assert!(pace.take_tokens(u64::MAX, per(1), at(0)).is_ok());
         assert!(pace.take_tokens(1, per(1), at(0)).is_err());
         assert!(pace.take(per(u32::MAX), at(0)).is_err());
+        // Nor does what comes back forgive what others took.
+        let pace = Pace::default();
+        assert!(pace.take_tokens(60, per(60), at(0)).is_ok());
+        pace.settle(60, 180, per(60));
+        let debt = pace.take_tokens(1, per(60), at(0)).unwrap_err();
+        assert!(pace.take_tokens(u64::MAX, per(60), at(130_000)).is_ok());
+        pace.settle(u64::MAX, 0, per(60));
+        assert!(
+            pace.take_tokens(u64::MAX, per(60), at(0)).is_err(),
+            "{debt:?}"
+        );
     }
 
     #[test]
