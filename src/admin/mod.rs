@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use crate::audit::Log;
 use crate::budget::{BudgetView, Ledger};
@@ -36,27 +35,18 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves until `stop` turns true.
+    /// Serves as long as it is polled: through a drain as well, whose end an operator wants to see.
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        mut stop: watch::Receiver<bool>,
-    ) -> std::io::Result<()> {
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
         let routes = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
             .route("/budgets", get(budgets))
             .with_state(self);
-        axum::serve(listener, routes)
-            .with_graceful_shutdown(async move {
-                // The sender going away is a stop as well.
-                let _stopped = stop.wait_for(|stopped| *stopped).await;
-            })
-            .await
+        axum::serve(listener, routes).await
     }
 
     /// Why requests should go to another node; empty when they may come.

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle, available_parallelism};
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
-use pingora::proxy::{HttpProxy, ProxyServiceBuilder};
+use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
@@ -24,7 +24,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tracing::error;
 
-use super::StartError;
+use super::front::Front;
+use super::{StartError, tls};
 use crate::config::Settings;
 use crate::gateway::Gateway;
 
@@ -71,13 +72,15 @@ pub fn start(
     let (sender, ended) = watch::channel(());
     let mut threads = Vec::with_capacity(count);
     for (number, listener) in listeners.into_iter().enumerate() {
+        // Before the runtime: one that is not used must not be dropped where another runs.
+        let service = service(gateway.clone(), settings, address)?;
         let worker = Worker {
             runtime: Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(LONG_SCANS)
                 .build()
                 .map_err(failed)?,
-            service: service(gateway.clone(), settings, address)?,
+            service,
             fds: fds(listener, address),
             stopped: stopped.clone(),
             ended: ended.clone(),
@@ -95,7 +98,7 @@ pub fn start(
 /// A thread that serves.
 struct Worker {
     runtime: Runtime,
-    service: Service<HttpProxy<Gateway>>,
+    service: Service<Front>,
     fds: ListenFds,
     stopped: watch::Receiver<bool>,
     ended: watch::Receiver<()>,
@@ -155,7 +158,7 @@ fn service(
     gateway: Gateway,
     settings: &Settings,
     address: SocketAddr,
-) -> Result<Service<HttpProxy<Gateway>>, StartError> {
+) -> Result<Service<Front>, StartError> {
     let conf = Arc::new(ServerConf {
         max_retries: usize::from(crate::gateway::MOST_ATTEMPTS),
         upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
@@ -163,12 +166,12 @@ fn service(
     });
     let mut options = HttpServerOptions::default();
     options.h2c = settings.listen.h2c;
-    let mut service = ProxyServiceBuilder::new(&conf, gateway)
-        .name("data")
-        .server_options(options)
-        .build();
+    let mut proxy = http_proxy(&conf, gateway);
+    proxy.server_options = Some(options);
+    let mut service = Service::new("data".to_owned(), Front::new(proxy));
     let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(BUFFERS);
     if let Some(tls) = &settings.listen.tls {
+        tls::check(tls).map_err(|fault| StartError::Configuration(vec![fault]))?;
         let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
         let mut tls = TlsSettings::intermediate(&cert, &key)
             .map_err(|error| StartError::Tls(error.to_string()))?;

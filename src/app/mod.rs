@@ -4,8 +4,10 @@ mod alerts;
 mod assemble;
 mod audit_log;
 mod fleet;
+mod front;
 mod listen;
 mod marks;
+pub mod tls;
 pub mod warehouse;
 mod watch;
 
@@ -231,7 +233,7 @@ impl App {
             draining: Arc::clone(&draining),
         };
         let serving = async move {
-            if let Err(error) = shown.serve(admin, stopped).await {
+            if let Err(error) = shown.serve(admin).await {
                 warn!(%error, "the admin listener ended");
             }
         };

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
 use super::setup::ConfigArg;
+use crate::app::tls;
 use crate::config::{self, Fault, SecretRef, Settings, Source};
 use crate::directory::{Organisation, parse_file};
 use crate::domain::Category;
+use crate::gateway::upstream::Authorities;
 use crate::pricing::PriceTable;
 use crate::scan::{Family, RuleFile, RuleSet};
 
@@ -193,25 +195,23 @@ fn prices(settings: &Settings, found: &mut Findings) {
     }
 }
 
-/// Files that are only opened here: known values, certificates, authorities.
+/// Files besides the configuration's own: known values, authorities, and the gateway's certificate and key.
 fn files(settings: &Settings, found: &mut Findings) {
-    let tls = settings
-        .listen
-        .tls
-        .iter()
-        .flat_map(|tls| [&tls.cert, &tls.key]);
-    let authorities = settings
-        .providers
-        .iter()
-        .filter_map(|provider| provider.ca.as_ref());
-    for path in settings
-        .scan
-        .known_values
-        .iter()
-        .chain(tls)
-        .chain(authorities)
-    {
+    for path in &settings.scan.known_values {
         let _only_readable = read(path, found);
+    }
+    for path in settings.providers.iter().filter_map(|one| one.ca.as_ref()) {
+        if let Some(source) = read(path, found)
+            && let Err(why) = Authorities::read(source.text.as_bytes())
+        {
+            let fault = Fault::of_file(&path.display().to_string(), why.to_owned());
+            found.faults.push(fault);
+        }
+    }
+    if let Some(pair) = &settings.listen.tls {
+        let files = [&pair.cert, &pair.key].map(|path| path.display().to_string());
+        found.files.extend(files);
+        found.faults.extend(tls::check(pair).err());
     }
 }
 

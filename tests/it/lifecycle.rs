@@ -41,6 +41,14 @@ async fn a_stop_lets_streams_end_and_ends_with_the_last_one() {
         late.json(&message("hi")).send().await.is_err(),
         "no new connection is taken"
     );
+    // Whoever watches the drain still can, and a load balancer sees why.
+    assert_eq!(world.gateway.admin("/healthz").await.status(), 200);
+    let ready = world.gateway.admin("/readyz").await;
+    assert_eq!(ready.status(), 503);
+    assert_eq!(ready.text().await.expect("text"), "draining\n");
+    let metrics = world.gateway.admin("/metrics").await;
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("tollgate_in_flight 1"), "{metrics}");
     let text = streaming.text().await.expect("the whole stream");
     assert!(text.contains("message_stop"), "{text}");
     let status = world

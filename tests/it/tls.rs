@@ -38,6 +38,42 @@ fn certificates(dir: &Path) {
     );
 }
 
+#[tokio::test]
+async fn a_certificate_without_its_key_is_told_before_anything_starts() {
+    let provider = Provider::start().await;
+    let home = Home::new(&provider, &Wish::default());
+    certificates(home.dir.path());
+    let text = std::fs::read_to_string(home.path("tollgate.toml")).expect("the configuration");
+    for (cert, key, said) in [
+        ("tls.pem", "ca.key", "ca.key:1:1  is not the key of"),
+        (
+            "tls.key",
+            "tls.key",
+            "tls.key:1:1  holds no certificate in PEM",
+        ),
+        (
+            "tls.pem",
+            "tls.pem",
+            "tls.pem:1:1  holds no private key in PEM",
+        ),
+        ("none.pem", "tls.key", "none.pem:1:1"),
+    ] {
+        let tls = format!("h2c = true\ntls = {{ cert = \"{cert}\", key = \"{key}\" }}");
+        home.write("tollgate.toml", &text.replace("h2c = true", &tls));
+        for command in ["check", "serve"] {
+            let output = home.tollgate(&[command]);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            let told = told + &String::from_utf8_lossy(&output.stdout);
+            assert_eq!(
+                output.status.code(),
+                Some(78),
+                "{command} {cert} {key}: {told}"
+            );
+            assert!(told.contains(said) && !told.contains("panicked"), "{told}");
+        }
+    }
+}
+
 /// A gateway that listens with TLS.
 struct Inner {
     provider: Provider,
