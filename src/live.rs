@@ -112,8 +112,13 @@ impl Inspection {
     ///
     /// # Errors
     /// As there.
-    pub fn unpack(&self, encodings: &str, body: &[u8]) -> Result<Option<Vec<u8>>, Undecodable> {
-        self.scanner.unpack(encodings, body)
+    pub fn unpack(
+        &self,
+        encodings: &str,
+        body: &[u8],
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, Undecodable> {
+        self.scanner.unpack(encodings, body, most)
     }
 
     /// Scans one body with a workspace of its own.

@@ -59,8 +59,9 @@ pub async fn admit(
     ctx: &mut Ctx,
 ) -> Result<Admitted, Refusal> {
     note_client(session, ctx);
-    check_head(session, ctx)?;
     let routed = find_route(session, ctx);
+    // After the route, so that it is refused in the caller's dialect.
+    check_head(session, ctx)?;
     if let Ok(Route {
         endpoint: Endpoint::Probe,
         ..
@@ -244,7 +245,7 @@ fn find_upstream(
 }
 
 /// Passes the limits of the caller and of the provider. How many tokens the request will use is not known before its
-/// body is read, so what its length suggests is taken until the answer is counted.
+/// body is read, so what its length suggests is taken until the answer is counted: of a length that will be read.
 fn enter(
     session: &Session,
     standing: &Standing,
@@ -252,9 +253,10 @@ fn enter(
     ctx: &mut Ctx,
 ) -> Result<(), Refusal> {
     let length = session.req_header().headers.get(CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+    let length: u64 = length.unwrap_or(0);
     let tokens = if destination.endpoint.billed() {
-        length.unwrap_or(0) / BYTES_PER_TOKEN
+        length.min(ctx.snapshot.settings.limits.body) / BYTES_PER_TOKEN
     } else {
         0
     };

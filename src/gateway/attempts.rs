@@ -20,6 +20,8 @@ use crate::provider::splice_model;
 pub const ANOTHER: ErrorType = ErrorType::Custom("another attempt follows");
 /// No attempt is made: every address has failed again and again.
 pub const PAUSED: ErrorType = ErrorType::Custom("the provider is left alone for a while");
+/// A request that the provider had for so long may have been served, whatever became of the connection.
+const LONG: Duration = Duration::from_secs(5);
 /// Before the same address is asked again, where it does not say when; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(200);
 
@@ -91,7 +93,7 @@ impl Passage {
         self.trail.left = self.trail.left.saturating_sub(1);
         self.trail.tried.push(address);
         self.address = address;
-        self.sent = false;
+        self.sent = None;
         Ok(peer)
     }
 
@@ -125,7 +127,9 @@ impl Passage {
     /// Whether another attempt is allowed.
     #[must_use]
     pub fn may_try_again(&self) -> bool {
-        self.attempts < MOST_ATTEMPTS && (self.trail.left > 0 || !self.trail.fallbacks.is_empty())
+        self.attempts < MOST_ATTEMPTS
+            && !self.may_be_billed
+            && (self.trail.left > 0 || !self.trail.fallbacks.is_empty())
     }
 
     /// No connection was made. Another model would not be reached either.
@@ -135,11 +139,12 @@ impl Passage {
         self.trail.fallbacks.clear();
     }
 
-    /// The connection broke before an answer began. One from the pool may have been closed long before: that says
-    /// nothing of the address.
+    /// The connection broke before an answer began. One from the pool may have been closed long before, which shows at
+    /// once: that says nothing of the address.
     pub fn broken(&mut self, how: &'static str, reused: bool, now: Moment) {
         self.note(Outcome::Failed(how));
-        if !reused {
+        self.may_be_billed = self.sent.is_some_and(|at| at.elapsed() >= LONG);
+        if !reused || self.may_be_billed {
             self.upstream.failed(self.address, now);
         }
     }
@@ -155,8 +160,7 @@ impl Passage {
             429 | 500 => {}
             _ => self.upstream.succeeded(self.address),
         }
-        let passing = matches!(status, 429 | 500 | 502 | 503 | 504 | 529);
-        passing && !is_final(head) && self.may_try_again() && self.plan(head)
+        is_failure(head) && !is_final(head) && self.may_try_again() && self.plan(head)
     }
 
     /// Says when the next attempt is made after this answer, if it may be.
@@ -175,6 +179,11 @@ impl Passage {
         trail.left = 0;
         !trail.fallbacks.is_empty()
     }
+}
+
+/// Whether the provider failed, and may not the next time.
+pub fn is_failure(head: &ResponseHeader) -> bool {
+    matches!(head.status.as_u16(), 429 | 500 | 502 | 503 | 504 | 529)
 }
 
 /// Whether the provider says that asking again is of no use.

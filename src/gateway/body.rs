@@ -68,6 +68,23 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Takes room for a body that was made of this one, as far as it is longer.
+    ///
+    /// # Errors
+    /// When the process holds as many bytes as it may.
+    pub fn widen(&mut self, room: &BodyRoom, length: usize) -> Result<(), Refusal> {
+        let held: usize = self
+            .room
+            .iter()
+            .map(OwnedSemaphorePermit::num_permits)
+            .sum();
+        let more = (length as u64).saturating_sub(held as u64 * PERMIT_BYTES);
+        if more > 0 {
+            self.room.push(room.take(more)?);
+        }
+        Ok(())
+    }
+
     /// Other bytes in the same room: a rewritten body in place of the one that was gathered.
     #[must_use]
     pub fn holding(self, bytes: Bytes) -> Self {

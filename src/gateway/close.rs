@@ -183,7 +183,8 @@ impl Charged {
     }
 
     /// Nothing for an error before output; the provider's count where it is complete; else the count that there is,
-    /// completed by an upper estimate; and the reservation where the client left a request that was already sent.
+    /// completed by an upper estimate; and the reservation where a request was sent and nobody told what became of it:
+    /// the client left, or the provider kept it for long and broke off.
     fn of(
         passage: &mut Passage,
         hold: Option<&Reservation>,
@@ -201,7 +202,8 @@ impl Charged {
             cost: hold.amount(),
         };
         let Some(relay) = &mut passage.relay else {
-            return if upstream_failed || !passage.sent {
+            let failed = upstream_failed && !passage.may_be_billed;
+            return if failed || passage.sent.is_none() {
                 Self::free()
             } else {
                 whole

@@ -64,8 +64,10 @@ pub struct Passage {
     pub trail: Trail,
     /// Which of the provider's addresses this attempt goes to.
     pub address: usize,
-    /// Whether the body was handed over in this attempt.
-    pub sent: bool,
+    /// When the body was handed over in this attempt.
+    pub sent: Option<Instant>,
+    /// Whether the provider broke off without an answer after it had the request for so long that it may have served it.
+    pub may_be_billed: bool,
     /// What the placeholders in `body` stand for; taken by the relay.
     pub restorations: Restorations,
     /// Whether they are put back into tool calls that send them over the network.
@@ -109,9 +111,10 @@ impl Passage {
 
     /// The body, once for each attempt.
     pub fn hand_over(&mut self) -> Option<Bytes> {
-        if std::mem::replace(&mut self.sent, true) {
+        if self.sent.is_some() {
             return None;
         }
+        self.sent = Some(Instant::now());
         self.body.as_ref().map(|body| body.bytes.clone())
     }
 }

@@ -29,6 +29,8 @@ const NOT_SCANNED: [HeaderName; 10] = [
 ];
 /// From this size on a scan is long enough to leave the runtime's workers to other requests.
 const LONG: usize = 1 << 20;
+/// The same of what is packed: a hundred times as much may come of it.
+const LONG_PACKED: usize = 16 << 10;
 
 /// The text of a request's head that reaches the provider: its path and query, and the caller's headers.
 pub fn head_text(path: &str, headers: &HeaderMap) -> String {
@@ -46,45 +48,54 @@ pub fn head_text(path: &str, headers: &HeaderMap) -> String {
     text
 }
 
-/// A body and the headers that say how to read it.
-pub struct Content<'a> {
-    pub bytes: &'a Bytes,
-    pub content_type: Option<&'a str>,
-    pub content_encoding: Option<&'a str>,
-}
-
-/// Scans a body. A long scan runs beside the runtime's workers.
+/// Scans a body that has been read as JSON, so that is what it is, whatever its head says. A long scan runs beside the
+/// runtime's workers.
 ///
 /// # Errors
 /// When the scan did not come to its end: nothing may pass as inspected then.
 pub async fn scan(
     inspection: &Arc<Inspection>,
-    content: &Content<'_>,
+    bytes: &Bytes,
     name: &Name,
     team: &Arc<Team>,
 ) -> Result<Report, Refusal> {
-    if content.bytes.len() < LONG {
-        return Ok(inspection.scan_request(body_of(content), name, team));
+    if bytes.len() < LONG {
+        return Ok(inspection.scan_request(json(bytes), name, team));
     }
     let (inspection, name, team) = (Arc::clone(inspection), name.clone(), Arc::clone(team));
-    let bytes = content.bytes.clone();
-    let kind = content.content_type.map(str::to_owned);
-    let encoding = content.content_encoding.map(str::to_owned);
-    let scanned = tokio::task::spawn_blocking(move || {
-        let body = Body {
-            bytes: &bytes,
-            content_type: kind.as_deref(),
-            content_encoding: encoding.as_deref(),
-        };
-        inspection.scan_request(body, &name, &team)
-    });
+    let bytes = bytes.clone();
+    let scanned =
+        tokio::task::spawn_blocking(move || inspection.scan_request(json(&bytes), &name, &team));
     scanned.await.map_err(|_| Refusal::Internal)
 }
 
-fn body_of<'a>(content: &Content<'a>) -> Body<'a> {
+/// Undoes a body's content encodings: to at most `most` bytes. What may become long is undone beside the runtime's workers.
+///
+/// # Errors
+/// What cannot be undone is refused, since nothing could be said about it.
+pub async fn unpack(
+    inspection: &Arc<Inspection>,
+    encodings: String,
+    packed: &Bytes,
+    most: u64,
+) -> Result<Bytes, Refusal> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let unpacked = if packed.len() < LONG_PACKED {
+        inspection.unpack(&encodings, packed, most)
+    } else {
+        let (inspection, packed) = (Arc::clone(inspection), packed.clone());
+        let unpacked =
+            tokio::task::spawn_blocking(move || inspection.unpack(&encodings, &packed, most));
+        unpacked.await.map_err(|_| Refusal::Internal)?
+    };
+    let unpacked = unpacked.map_err(|why| Refusal::Undecodable(why.to_string()))?;
+    Ok(unpacked.map_or_else(|| packed.clone(), Bytes::from))
+}
+
+const fn json(bytes: &[u8]) -> Body<'_> {
     Body {
-        bytes: content.bytes,
-        content_type: content.content_type,
-        content_encoding: content.content_encoding,
+        bytes,
+        content_type: Some("application/json"),
+        content_encoding: None,
     }
 }

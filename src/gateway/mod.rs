@@ -124,8 +124,14 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
-        if !head.status.is_informational() && passage.answered(head, Moment::now()) {
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        let again = passage.answered(head, Moment::now());
+        if attempts::is_failure(head) {
             self.note_failure(ctx, "status");
+        }
+        if again {
             return Err(Error::new_up(attempts::ANOTHER));
         }
         Ok(())
@@ -178,7 +184,8 @@ impl ProxyHttp for Gateway {
     }
 
     /// The body is held whole, so a request may be sent again as long as nothing of an answer has been passed on: on a
-    /// pooled connection that the provider had closed meanwhile. A fresh connection that breaks may have done its work.
+    /// pooled connection that the provider had closed meanwhile. A fresh connection that breaks may have done its work, and
+    /// so may one that breaks late.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -204,7 +211,7 @@ impl ProxyHttp for Gateway {
             error.set_retry(false);
         }
         if by_provider {
-            self.note_failure(ctx, "broken");
+            self.note_failure(ctx, how(&error));
         }
         error
     }

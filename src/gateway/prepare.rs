@@ -15,7 +15,7 @@ use super::hold::{self, Held};
 use super::listing::Listing;
 use super::redact::Redacted;
 use super::refusal::Refusal;
-use super::{Gateway, verdict};
+use super::{Gateway, inspect, verdict};
 use crate::audit::Label;
 use crate::domain::Demand;
 use crate::policy::NoModel;
@@ -51,11 +51,12 @@ pub(super) async fn with_body(
     standing: &Standing,
     destination: Destination,
 ) -> Result<Prepared, Refusal> {
-    let gathered = body::gather(session, upload_limits(ctx), &gateway.room).await?;
+    let mut gathered = body::gather(session, upload_limits(ctx), &gateway.room).await?;
     let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = encodings(session);
-    let plain = plain_body(ctx, &gathered, encoding.as_deref())?;
+    let plain = plain_body(ctx, &gathered, encoding.clone()).await?;
+    gathered.widen(&gateway.room, plain.len())?;
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
     ctx.row.stream = ask.stream;
@@ -64,6 +65,7 @@ pub(super) async fn with_body(
     let redacted = verdict::reach(session, ctx, standing, &destination, Some(&plain)).await?;
     if let Some(redacted) = &redacted {
         // A placeholder may be longer than what it stands for, and what is billed is what is sent.
+        gathered.widen(&gateway.room, redacted.body.len())?;
         let longer = redacted.body.len().saturating_sub(plain.len());
         ask.demand.input_bytes = ask.demand.input_bytes.saturating_add(longer as u64);
     }
@@ -220,7 +222,8 @@ fn passage(
         hold: None,
         attempts: 0,
         address: 0,
-        sent: false,
+        sent: None,
+        may_be_billed: false,
         restorations: Restorations::default(),
         restores_into_network: false,
         listing: None,
@@ -250,19 +253,17 @@ fn upload_limits(ctx: &Ctx) -> UploadLimits {
     }
 }
 
-/// The body with its content encodings undone: what is asked about and inspected. What cannot be undone is refused,
-/// since nothing could be said about it.
-fn plain_body(
+/// The body with its content encodings undone: what is asked about and inspected.
+async fn plain_body(
     ctx: &Ctx,
     gathered: &Gathered,
-    encodings: Option<&str>,
+    encodings: Option<String>,
 ) -> Result<bytes::Bytes, Refusal> {
-    let unpacked = ctx
-        .snapshot
-        .inspection
-        .unpack(encodings.unwrap_or_default(), &gathered.bytes)
-        .map_err(|why| Refusal::Undecodable(why.to_string()))?;
-    Ok(unpacked.map_or_else(|| gathered.bytes.clone(), bytes::Bytes::from))
+    let Some(encodings) = encodings else {
+        return Ok(gathered.bytes.clone());
+    };
+    let most = ctx.snapshot.settings.limits.body;
+    inspect::unpack(&ctx.snapshot.inspection, encodings, &gathered.bytes, most).await
 }
 
 /// The model that a request goes to, and those that are tried after it.
@@ -296,9 +297,8 @@ fn choose_model(
             ));
         }
         Err(NoModel::NotAllowed(model)) => {
-            // The body has not been scanned yet, and a name that no table has may be anything: neither shown nor kept.
             let renamed = asked.as_deref() != Some(model);
-            let known = renamed || ctx.snapshot.prices.find("", model).known;
+            let known = renamed || is_known(ctx, model);
             let model = known.then(|| Label::clean(model, Label::MODEL).to_string());
             if !known {
                 ctx.row.model = Label::withheld();
@@ -347,14 +347,25 @@ fn spliced(
 
 /// Models that may answer or advise besides the first pass the same list. One that the provider chooses passes only where
 /// every model does.
-fn check_others(ctx: &Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {
-    for other in &ask.others {
-        let name = other.name.as_deref().unwrap_or("");
-        if !standing.team.policy.models.allows(name) {
-            let known = ctx.snapshot.prices.find("", name).known;
-            let model = known.then(|| Label::clean(name, Label::MODEL).to_string());
-            return Err(Refusal::ModelNotAllowed { model });
-        }
+fn check_others(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {
+    let models = &standing.team.policy.models;
+    let names = ask.others.iter().map(|one| one.name.as_deref());
+    let Some(refused) = names
+        .map(Option::unwrap_or_default)
+        .find(|name| !models.allows(name))
+    else {
+        return Ok(());
+    };
+    let asked = ask.model.as_deref().unwrap_or_default();
+    if !is_known(ctx, asked) {
+        ctx.row.model = Label::withheld();
     }
-    Ok(())
+    let model = is_known(ctx, refused).then(|| Label::clean(refused, Label::MODEL).to_string());
+    Err(Refusal::ModelNotAllowed { model })
+}
+
+/// Whether a table has the name. The body has not been scanned yet when a model is chosen, and another name may be
+/// anything: neither shown nor kept.
+fn is_known(ctx: &Ctx, model: &str) -> bool {
+    ctx.snapshot.prices.find("", model).known
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING,
+};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
 
@@ -75,7 +77,7 @@ impl Relay {
             status: head.status.as_u16(),
             first_byte: None,
             bytes: 0,
-            ended: false,
+            ended: has_no_body(head),
             keeper: passage
                 .ticket
                 .take()
@@ -251,6 +253,27 @@ impl Coding {
     }
 }
 
+/// Takes out what is not the provider's to say: our own headers, and those of the connection to it.
+fn forget_foreign(head: &mut ResponseHeader) {
+    let connection = head.headers.get_all(CONNECTION).iter();
+    let named = connection.filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|names| names.split(',')).map(str::trim);
+    let ours = head.headers.keys().map(HeaderName::as_str);
+    let ours = ours.filter(|name| name.starts_with("tollgate-"));
+    let foreign: Vec<String> = named.chain(ours).map(str::to_ascii_lowercase).collect();
+    // Pingora frames the body by these, whoever names them.
+    let framing = |name: &&String| matches!(name.as_str(), "content-length" | "transfer-encoding");
+    for name in foreign.iter().filter(|name| !framing(name)) {
+        head.remove_header(name);
+    }
+}
+
+/// Whether the head is the whole answer: Pingora tells no end of a body then.
+fn has_no_body(head: &ResponseHeader) -> bool {
+    let length = head.headers.get(CONTENT_LENGTH);
+    matches!(head.status.as_u16(), 204 | 304) || length.is_some_and(|length| length == "0")
+}
+
 /// Begins to relay: called with the head of the provider's final answer.
 ///
 /// # Errors
@@ -259,6 +282,7 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     if head.status.is_informational() {
         return Ok(());
     }
+    forget_foreign(head);
     respond::mark(head, ctx)?;
     ctx.row.status = head.status.as_u16();
     let Some(passage) = &mut ctx.passage else {
@@ -280,7 +304,7 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     if let Some(most) = passage.clamped {
         head.insert_header(CLAMPED, most)?;
     }
-    if relay.rewrites() && head.headers.contains_key(CONTENT_LENGTH) {
+    if relay.rewrites() && !relay.ended && head.headers.contains_key(CONTENT_LENGTH) {
         head.remove_header(&CONTENT_LENGTH);
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
@@ -288,13 +288,28 @@ pub struct Head<'a> {
     pub request_id: &'a HeaderValue,
 }
 
-/// Turns the caller's head into the provider's: own host and key in; the caller's credentials, cookies and framing out.
+/// Headers that are for the gateway alone: keys, and what proxies before it say of the network inside.
+const NOT_SENT: [&str; 10] = [
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Turns the caller's head into the provider's: own host and key in, and what the body was read as; the caller's
+/// credentials, cookies, framing and way through the network out.
 /// All else stays as it came.
 ///
 /// # Errors
 /// When the provider has no credential or the path cannot be written: nothing is sent then.
 pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<pingora::Error>> {
-    for name in ["x-api-key", "api-key", "x-goog-api-key"] {
+    for name in NOT_SENT {
         request.remove_header(name);
     }
     for name in [
@@ -304,6 +319,7 @@ pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<p
         EXPECT,
         TRANSFER_ENCODING,
         CONTENT_LENGTH,
+        CONTENT_TYPE,
     ] {
         request.remove_header(&name);
     }
@@ -323,6 +339,7 @@ pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<p
     request.insert_header("x-request-id", head.request_id.clone())?;
     if let Some(length) = head.length {
         request.insert_header(CONTENT_LENGTH, length)?;
+        request.insert_header(CONTENT_TYPE, "application/json")?;
     }
     request.set_uri(target(&head.address.path, head.path)?);
     Ok(())

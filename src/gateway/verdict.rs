@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::USER_AGENT;
 use pingora::proxy::Session;
 
 use super::admit::{Destination, Standing};
 use super::ctx::Ctx;
 use super::header;
-use super::inspect::{self, Content};
+use super::inspect;
 use super::redact::{self, Redacted};
 use super::refusal::Refusal;
 use crate::audit::{Decision, Found, Label};
@@ -30,16 +30,10 @@ pub(super) async fn reach(
     let inspection = Arc::clone(&ctx.snapshot.inspection);
     let text = inspect::head_text(&destination.path, &session.req_header().headers);
     let head = inspection.scan_text(&text, Some(&standing.caller.team));
-    let kind = header(session, &CONTENT_TYPE);
     let mut reports = vec![(head, Some("$head"))];
     if let Some(bytes) = plain {
-        let content = Content {
-            bytes,
-            content_type: kind.as_deref(),
-            content_encoding: None,
-        };
         let (name, team) = (&standing.caller.team, &standing.team);
-        let mut report = inspect::scan(&inspection, &content, name, team).await?;
+        let mut report = inspect::scan(&inspection, bytes, name, team).await?;
         redact::forget_placeholders(bytes, &mut report);
         reports.push((report, None));
     }
@@ -78,7 +72,7 @@ pub(super) async fn reach(
         (None, Some(why)) if ctx.snapshot.settings.scan.on_undecodable == OnUndecodable::Block => {
             Err(Refusal::Undecodable(why.to_string()))
         }
-        (None, _) => redact_all(ctx, standing, &reports, plain),
+        (None, _) => redact_all(ctx, standing, &reports, plain).inspect_err(|_| note_blocked(ctx)),
     }
 }
 
@@ -157,6 +151,14 @@ fn note_redacted(ctx: &mut Ctx, redacted: &Redacted) {
         ctx.row.decision = Decision::Redacted;
     }
     note_left(ctx, &redacted.left);
+}
+
+/// Of a request that is refused nothing was redacted: what was to be is why it is refused.
+fn note_blocked(ctx: &mut Ctx) {
+    let redacted = |found: &&mut Found| found.action == Action::Redact.as_str();
+    for found in ctx.row.findings.iter_mut().filter(redacted) {
+        found.action = Action::Block.as_str();
+    }
 }
 
 /// The row says what was to be redacted and left as it was.

@@ -127,15 +127,25 @@ impl Scanner {
         &self.rules
     }
 
-    /// Undoes a body's content encodings, within the bounds of a scan; `None` where there is nothing to undo.
+    /// Undoes a body's content encodings, within the bounds of a scan and to at most `most` bytes; `None` where there is
+    /// nothing to undo.
     ///
     /// # Errors
     /// An encoding that is not known, data that break it, or more data than a scan may decode.
-    pub fn unpack(&self, encodings: &str, body: &[u8]) -> Result<Option<Vec<u8>>, Undecodable> {
+    pub fn unpack(
+        &self,
+        encodings: &str,
+        body: &[u8],
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, Undecodable> {
         if encoding::is_identity(encodings) {
             return Ok(None);
         }
-        encoding::unpack(encodings, body, &self.limits).map(Some)
+        let limits = Limits {
+            decoded_bytes: self.limits.decoded_bytes.min(most),
+            ..self.limits
+        };
+        encoding::unpack(encodings, body, &limits).map(Some)
     }
 
     /// Scans one body. `team` chooses whose entities are looked for. Never fails: what cannot be decoded is scanned as it

@@ -353,6 +353,13 @@ async fn a_model_that_may_answer_instead_must_be_allowed_and_is_charged_its_own_
         assert_eq!(refused.status(), 403, "{hidden}");
     }
     assert_eq!(world.provider.connections(), 0, "nothing left");
+    // The name of a model that nobody has heard of may be anything, and nothing has scanned it yet.
+    let unheard = json!({"model": "claude-oth-unheard", "max_tokens": 1, "fallbacks": ["gpt-odd"]});
+    let refused = world.post("/v1/messages").json(&unheard).send().await;
+    assert_eq!(refused.expect("an answer").status(), 403);
+    let rows = world.rows(4).await;
+    assert_eq!(rows[0]["model"], "claude-odd");
+    assert!(!rows[3].to_string().contains("unheard"), "{}", rows[3]);
     world.provider.answers(|_| {
         answer(200, &json!({"type": "message", "model": "claude-other", "content": [], "usage": {"input_tokens": 1_000_000, "output_tokens": 200_000,
             "iterations": [{"type": "message", "model": "claude-odd", "input_tokens": 100_000, "output_tokens": 0},
@@ -362,7 +369,7 @@ async fn a_model_that_may_answer_instead_must_be_allowed_and_is_charged_its_own_
         .await
         .expect("an answer");
     assert_eq!(served.status(), 200);
-    let rows = world.rows(4).await;
-    assert_eq!(rows[3]["cost_usd"], "2.300000001", "{}", rows[3]);
-    assert_eq!(rows[3]["input"], 1_100_000);
+    let rows = world.rows(5).await;
+    assert_eq!(rows[4]["cost_usd"], "2.300000001", "{}", rows[4]);
+    assert_eq!(rows[4]["input"], 1_100_000);
 }

@@ -61,13 +61,96 @@ async fn methods_that_no_api_has_are_refused_and_recorded() {
     assert_eq!(world.provider.connections(), 0);
 }
 
+/// Shorter than what begins HTTP/2, and said with pauses: load balancers ask like that.
+#[tokio::test]
+async fn the_shortest_requests_are_answered() {
+    let world = world("").await;
+    for head in [
+        "GET / HTTP/1.0\r\n\r\n",
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "OPTIONS / HTTP/1.0\r\n\r\n",
+        "PRI / HTTP/1.0\r\n\r\n",
+        "P",
+        "no HTTP",
+    ] {
+        let mut raw = Raw::connect(&world.gateway.data).await;
+        for byte in head.as_bytes() {
+            raw.send([*byte]).await;
+        }
+        if !head.ends_with('\n') {
+            raw.send("\r\n\r\n").await;
+        }
+        let line = raw.line().await;
+        assert!(line.starts_with("HTTP/1."), "{head}: {line}");
+    }
+}
+
+/// The end of an answer without a body is its head.
+#[tokio::test]
+async fn an_answer_without_a_body_is_whole() {
+    let world = world("").await;
+    let heads = [
+        ("429 X", "content-length: 0\r\n"),
+        ("404 X", "content-length: 0\r\n"),
+        ("400 X", "content-length: 0\r\nconnection: close\r\n"),
+        ("204 X", ""),
+        ("200 X", "content-length: 0\r\n"),
+    ];
+    for (status, headers) in heads {
+        let head = format!("HTTP/1.1 {status}\r\n{headers}\r\n");
+        world
+            .provider
+            .answers(move |_| vec![Step::Send(head.clone().into_bytes())]);
+        let answer = world.message("hi").send().await.expect("an answer");
+        assert!(status.starts_with(answer.status().as_str()), "{status}");
+        assert_eq!(answer.bytes().await.expect("a whole answer").len(), 0);
+    }
+    let rows = settled(&world, heads.len()).await;
+    for (row, (status, _)) in rows.iter().zip(heads) {
+        let told = (row["decision"].as_str(), row["code"].as_str());
+        assert_eq!(told, (Some("allowed"), Some("")), "{status}: {row}");
+    }
+    assert_eq!(rows[0]["cost_usd"], "0.00");
+    assert_ne!(rows[4]["cost_usd"], "0.00", "it told no usage");
+}
+
+/// What the gateway says to a client is the gateway's to say; and the provider need not know the way through the network.
+#[tokio::test]
+async fn headers_that_are_nobody_elses_business_are_taken_out() {
+    let world = world("").await;
+    world.provider.answers(|_| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: x-hop, content-length\r\nx-hop: 1\r\nx-kept: 1\r\ntollgate-redacted: 77\r\n\r\n{}";
+        vec![Step::Send(head.as_bytes().to_vec())]
+    });
+    let request = world.message("hi").header("x-kept", "1");
+    let private = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
+    let request = private
+        .iter()
+        .fold(request, |request, name| request.header(*name, "10.0.0.7"));
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.headers()["x-kept"], "1");
+    for name in ["x-hop", "tollgate-redacted"] {
+        assert!(!answer.headers().contains_key(name), "{name}");
+    }
+    assert_eq!(answer.text().await.expect("text"), "{}");
+    let received = world.provider.last();
+    assert_eq!(received.header("x-kept"), Some("1"));
+    for name in private {
+        assert_eq!(received.header(name), None);
+    }
+}
+
 #[tokio::test]
 async fn the_content_type_does_not_decide_what_is_read() {
     let world = world("").await;
     let body = message("hi").to_string();
     let secret = message(&crate::gateway::planted(7)).to_string();
+    // As a form it would be cut in two.
+    let named = message(&format!("hush_key = {}", "0f9d".repeat(6))).to_string();
+    let secrets = [secret, named];
     let types = [
         "text/plain",
+        "application/x-www-form-urlencoded",
         "application/json; charset=utf-16",
         "image/png",
         "multipart/form-data; boundary=x",
@@ -86,14 +169,20 @@ async fn the_content_type_does_not_decide_what_is_read() {
         assert!(matches!(status, 200 | 400), "{kind}: {status}");
         let received = world.provider.received();
         assert_eq!(received.len() > before, status == 200, "{kind}");
-        send(&secret).await;
+        for secret in &secrets {
+            send(secret).await;
+        }
+        let types = world.provider.last().headers.into_iter();
+        let types = types.filter(|(name, _)| name == "content-type");
+        let types: Vec<String> = types.map(|(_, value)| value).collect();
+        assert_eq!(types, ["application/json"], "what it was read as");
     }
-    let rows = settled(&world, 2 * types.len()).await;
-    for pair in rows.chunks(2) {
-        let found = pair[1]["findings"]
+    let rows = settled(&world, 3 * types.len()).await;
+    for row in rows.chunks(3).flat_map(|three| &three[1..]) {
+        let found = row["findings"]
             .as_array()
             .is_some_and(|found| !found.is_empty());
-        assert!(found || pair[1]["status"] == 400, "{}", pair[1]);
+        assert!(found, "{row}");
     }
 }
 

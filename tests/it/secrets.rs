@@ -153,6 +153,34 @@ async fn a_compressed_body_is_read_and_passes_as_it_came_and_a_bomb_does_not() {
     assert!(received.body == clean);
 }
 
+/// The bounds on bodies are of what they are once unpacked.
+#[tokio::test]
+async fn what_a_body_unpacks_to_is_bounded_as_the_body_is() {
+    let world = World::start(Wish {
+        limits: "body = \"3MiB\"\nbuffered = \"3MiB\"\n".to_owned(),
+        ..Wish::default()
+    })
+    .await;
+    world.provider.answers(|_| {
+        let usage = json!({"usage": {"input_tokens": 1, "output_tokens": 1}});
+        crate::provider::json(200, &usage)
+    });
+    let send = |length: usize| {
+        let body = message(&"x".repeat(length)).to_string();
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(body.as_bytes()).expect("memory");
+        let request = world
+            .post("/v1/messages")
+            .header("content-encoding", "gzip");
+        request.body(packer.finish().expect("memory")).send()
+    };
+    for (length, status) in [(1_000_000, 200), (3_500_000, 400), (1_000_000, 200)] {
+        let answer = send(length).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{length}");
+    }
+    assert_eq!(world.rows(3).await[1]["code"], "undecodable");
+}
+
 #[tokio::test]
 async fn an_alert_forwards_and_records() {
     let world = World::usual().await;

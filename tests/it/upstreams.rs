@@ -119,6 +119,31 @@ async fn a_stale_pooled_connection_is_not_the_clients_trouble() {
     assert!(rows.iter().all(|row| row["decision"] == "allowed"));
 }
 
+/// What the provider had for seconds it may have served, though it never told: neither free nor sent a second time.
+#[tokio::test]
+async fn a_request_that_is_dropped_late_is_charged_its_reservation_and_not_sent_again() {
+    let world = World::usual().await;
+    for pooled in [false, true] {
+        if pooled {
+            world.provider.answers(usual);
+            assert_eq!(world.status("hi").await, 200);
+        }
+        world
+            .provider
+            .answers(|_| vec![Step::Wait(Duration::from_millis(5_300)), Step::Close]);
+        let before = world.provider.received().len();
+        assert_eq!(world.status("hi").await, 502);
+        assert_eq!(world.provider.received().len(), before + 1, "{pooled}");
+    }
+    let rows = world.rows(3).await;
+    for dropped in [&rows[0], &rows[2]] {
+        assert_eq!(dropped["code"], "upstream_broken");
+        assert_ne!(dropped["cost_usd"], "0.00");
+        assert_eq!(dropped["cost_usd"], dropped["reserved_usd"]);
+        assert_eq!(dropped["provenance"], "estimated");
+    }
+}
+
 #[tokio::test]
 async fn connections_to_the_provider_are_used_again() {
     let world = World::usual().await;
