@@ -68,6 +68,29 @@ fn a_secret_after_an_escaped_newline_is_seen_and_its_span_is_exact() {
 }
 
 #[test]
+fn a_token_that_a_line_break_cuts_is_told_from_the_lines_beside_it() {
+    for (before, after) in [
+        ("", "\\nNAME=orders12"),
+        ("", "\\nname: orders12\\nother: orders13"),
+        ("Deploy token1\\n", ""),
+        (
+            "on 2026-01-02\\n",
+            "\\nNAME=orders12\\nOTHER=orders13\\nTHIRD=orders14",
+        ),
+    ] {
+        let body = format!(r#"["{before}a=acme_01234567\n89abcdef{after}"]"#);
+        assert_eq!(seen(&body), [r"$[0]=01234567\n89abcdef"], "{body}");
+    }
+}
+
+#[test]
+fn lines_that_could_each_be_part_of_a_token_do_not_use_up_what_a_body_may_decode_to() {
+    let lines = "0123456789abcdef0123456789abcdef01234567\\n".repeat(4) + "--\\n";
+    let body = format!(r#"["{}"]"#, lines.repeat(5_000));
+    assert_eq!(scan(&scanner(RULES), &body).undecodable, None);
+}
+
+#[test]
 fn escapes_inside_a_secret_belong_to_its_span() {
     let body = r#"["x","acme_01234\u0035\u00366789abcdef"]"#;
     assert_eq!(seen(body), [r"$[1]=01234\u0035\u00366789abcdef"]);

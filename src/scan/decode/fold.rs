@@ -16,8 +16,8 @@ const BOTH: usize = 16;
 const FAR: usize = 512;
 /// Bytes of the line before the token that go with it, for what announces it.
 const LEAD: usize = 96;
-/// Bytes of the next line after the token.
-const TRAIL: usize = 8;
+/// Bytes of the next line after the token, up to a blank: what the token is part of may go on behind a sign.
+const TRAIL: usize = 160;
 
 /// Characters of keys, tokens and addresses with credentials.
 #[inline]
@@ -46,6 +46,14 @@ pub const fn is_token(byte: u8) -> bool {
         table
     };
     TABLE[byte as usize]
+}
+
+/// Whether the next line begins with the rest of a token, and not with a name and its value.
+pub fn goes_on(text: &[u8], newline: usize) -> bool {
+    let next = text.get(after(text, newline)..).unwrap_or_default();
+    let rest = next.iter().take(FAR).take_while(|byte| is_token(**byte));
+    let mut signs = rest.skip_while(|byte| !matches!(byte, b'=' | b':'));
+    signs.all(|byte| *byte == b'=')
 }
 
 /// The end of the line's own text before the break at `newline`: without a carriage return or a continuation mark.
@@ -166,7 +174,7 @@ pub fn around(text: &[u8], newline: usize) -> Option<Range<usize>> {
     let line = memrchr(b'\n', lead).map_or(0, |at| at + 1);
     let lead = lead.len() - line;
     let next = text.get(start + head..)?.iter().take(TRAIL);
-    let more = next.take_while(|byte| **byte != b'\n').count();
+    let more = next.take_while(|byte| **byte > b' ').count();
     Some(token_start - lead..start + head + more)
 }
 
@@ -226,6 +234,20 @@ mod tests {
             piece("key = abcdef0123\n  456789xyz;"),
             Some("key = abcdef0123\n  456789xyz;")
         );
+    }
+
+    #[test]
+    fn what_goes_on_names_nothing() {
+        for (text, expected) in [
+            ("k=abc\nabcdef0123== # x", true),
+            ("k=abc\n  abcdef0123", true),
+            ("k=abc\nNAME=abcdef0123", false),
+            ("k=abc\nname: abcdef0123", false),
+            ("k=abc\n", true),
+        ] {
+            let newline = text.find('\n').unwrap();
+            assert_eq!(goes_on(text.as_bytes(), newline), expected, "{text}");
+        }
     }
 
     #[test]

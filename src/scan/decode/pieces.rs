@@ -26,6 +26,17 @@ impl Piece {
         let open = false;
         Self { coding, at, open }
     }
+
+    /// From here on to the end of another piece of line breaks.
+    fn through(&self, last: &Self) -> Self {
+        let continued = self.coding == last.coding;
+        let coding = if continued {
+            self.coding
+        } else {
+            Coding::Folded
+        };
+        Self::new(coding, self.at.start..last.at.end)
+    }
 }
 
 /// Bytes before a coded place that go with it, and after it.
@@ -41,6 +52,11 @@ const BASE64: usize = 24;
 const LINE: usize = 60;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
+
+/// Line breaks after which a token goes on, one after another, of which every part is a piece.
+const PARTS: usize = 3;
+/// Bytes of such parts in any text, besides a quarter of it: without them it is read as it always can be.
+const PARTS_ROOM: usize = 16 << 10;
 
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
@@ -151,7 +167,10 @@ const fn is_space(byte: u8) -> bool {
 /// key that it stands in, and not by itself.
 pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut Vec<Piece>) {
     gather(&marks.escapes, Coding::Escapes, text, pieces);
-    let mut fold: Option<Piece> = None;
+    let mut chain = Chain {
+        room: text.len() / 4 + PARTS_ROOM,
+        ..Chain::default()
+    };
     let (mut found, mut found_to) = (found.iter().peekable(), 0);
     for &newline in &marks.breaks {
         let newline = newline as usize;
@@ -169,17 +188,65 @@ pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut 
         } else {
             Coding::Folded
         };
-        match &mut fold {
-            Some(open) if around.start < open.at.end => {
-                open.at.end = around.end;
-                if coding == Coding::Folded {
-                    open.coding = coding;
-                }
+        let goes_on = fold::goes_on(text, newline);
+        chain.add(Piece::new(coding, around), goes_on, pieces);
+    }
+    chain.close(pieces);
+}
+
+/// Line breaks so near to each other that they are read as one piece: and once more as parts of it, for the lines beside a
+/// cut token may look like parts of it.
+#[derive(Default)]
+struct Chain {
+    whole: Option<Piece>,
+    /// Pieces of the last breaks after each of which a token may go on.
+    run: Vec<Piece>,
+    parts: Vec<Piece>,
+    /// Bytes of parts that may still be read.
+    room: usize,
+}
+
+impl Chain {
+    fn add(&mut self, piece: Piece, goes_on: bool, pieces: &mut Vec<Piece>) {
+        match &mut self.whole {
+            Some(whole) if piece.at.start < whole.at.end => {
+                *whole = whole.through(&piece);
             }
-            _ => pieces.extend(fold.replace(Piece::new(coding, around))),
+            _ => {
+                self.close(pieces);
+                self.whole = Some(piece.clone());
+            }
+        }
+        if goes_on {
+            self.run.push(piece);
+        } else {
+            self.end_run();
         }
     }
-    pieces.extend(fold);
+
+    /// Of a short run every part may be the token; a long one is a list, or base64.
+    fn end_run(&mut self) {
+        if self.run.len() <= PARTS {
+            for (at, first) in self.run.iter().enumerate() {
+                let lasts = self.run.iter().skip(at);
+                self.parts.extend(lasts.map(|last| first.through(last)));
+            }
+        }
+        self.run.clear();
+    }
+
+    fn close(&mut self, pieces: &mut Vec<Piece>) {
+        self.end_run();
+        if let Some(whole) = self.whole.take() {
+            for part in self.parts.drain(..).filter(|part| part.at != whole.at) {
+                if let Some(room) = self.room.checked_sub(part.at.len()) {
+                    self.room = room;
+                    pieces.push(part);
+                }
+            }
+            pieces.push(whole);
+        }
+    }
 }
 
 /// Pieces in percent signs and entities, and pieces with characters that do not show.
@@ -400,7 +467,8 @@ mod tests {
     #[test]
     fn the_lines_of_a_key_that_was_found_are_not_joined() {
         let (part, line) = ("aB3-".repeat(3), "aB3+".repeat(16));
-        let text = format!("KEY\n{line}\n{line}\r\n{line} {part}\n{part}x ");
+        let text = format!("KEY\n{line}\n{line}\n{line}\r\n{line} {part}\n{part}x ");
+        let end = text.len() - 1;
         let joined = |found: &[Range<usize>]| {
             pieces(&text, |text, out| {
                 let mut marks = Marks::default();
@@ -409,13 +477,13 @@ mod tests {
             })
         };
         let (key, token) = (4, text.find(&part).unwrap());
-        assert_eq!(joined(&[]), [&text[key..]]);
+        assert_eq!(joined(&[]), [&text[key..end]]);
         assert_eq!(
             joined(&[0..key + line.len(), token..text.len()]),
-            [&text[key..]]
+            [&text[key..end]]
         );
         for found in [0..text.len(), key..text.len() - 2] {
-            assert_eq!(joined(&[0..2, found]), [&text[token - line.len() - 1..]]);
+            assert_eq!(joined(&[0..2, found]), [&text[token - line.len() - 1..end]]);
         }
     }
 

@@ -159,6 +159,12 @@ const NO_PASSWORDS: &[&[u8]] = &[
     b"hunter2",
     b"letmein",
     b"passw0rd",
+    b"randompassword",
+    b"rootpassword",
+    b"mysecretpassword",
+    b"opensesame",
+    b"changeit",
+    b"tiger",
     b"p@ssw0rd",
     b"password1",
     b"password123",
@@ -173,14 +179,7 @@ const NO_PASSWORDS: &[&[u8]] = &[
 /// False for what stands in place of a password: a word for it, a variable, a format directive, a mask.
 pub fn is_password(secret: &[u8], context: &[u8]) -> bool {
     let small = secret.to_ascii_lowercase();
-    let reference = matches!(
-        small.first(),
-        Some(b'$' | b'%' | b'{' | b'<' | b'[' | b'(' | b'*' | b'#' | b'@' | b':' | b'.')
-    ) || contains(&small, b"${")
-        || contains(&small, b"{{")
-        || contains(&small, b"#{")
-        || contains(&small, b"%(");
-    let call = contains(&small, b"(")
+    let call = small.ends_with(b")") && contains(&small, b"(")
         || contains(&small, b"process.env")
         || contains(&small, b"os.environ");
     // `host:8080,other` is no password but a port.
@@ -191,13 +190,36 @@ pub fn is_password(secret: &[u8], context: &[u8]) -> bool {
     let masked = small
         .iter()
         .all(|byte| matches!(byte, b'*' | b'x' | b'.' | b'-' | b'_'));
-    !reference
+    !is_reference(secret)
         && !call
         && !masked
         && !port
         && !NO_PASSWORDS.contains(&small.as_slice())
         && shannon(&small) >= 1.5
         && is_no_example(secret, context)
+}
+
+/// Whether this stands for a value that is somewhere else: a variable, a directive, something in brackets. A password may
+/// begin with the same signs.
+fn is_reference(secret: &[u8]) -> bool {
+    // A name has capitals, small letters and digits together hardly ever; a password that somebody generated does.
+    let is_name = |text: &[u8]| {
+        let has = |is: fn(&u8) -> bool| text.iter().any(is);
+        let mut bytes = text.iter();
+        bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+            && !(has(u8::is_ascii_uppercase)
+                && has(u8::is_ascii_lowercase)
+                && has(u8::is_ascii_digit))
+    };
+    let within = [b"${".as_slice(), b"{{", b"#{", b"%("];
+    within.iter().any(|sign| contains(secret, sign))
+        || match secret {
+            [b'$' | b'@' | b'#' | b':' | b'.', name @ ..] | [b'%', name @ .., b'%'] => {
+                is_name(name)
+            }
+            [b'{', .., b'}'] | [b'[', .., b']'] | [b'(', .., b')'] | [b'<', ..] => true,
+            _ => false,
+        }
 }
 
 /// A password where nothing but a name vouches for it: with a digit or a sign among letters, so that words and names of
@@ -317,9 +339,26 @@ mod tests {
             "getPassword()",
             "********",
             "aaaa",
+            "$DB_PASS",
+            "$password",
+            "%DB_PASS%",
+            "%s",
+            "{password}",
+            "[PASSWORD]",
+            ":password",
+            "#{pass}",
+            "mysecretpassword",
         ] {
             assert!(!is_password(word.as_bytes(), b""), "{word}");
         }
-        assert!(is_password(b"tr0ub4dor&3", b""));
+        for begins in [
+            "$", "%", "{", "[", "(", "*", "#", "@", ":", ".", "%40", "%2F",
+        ] {
+            let password = format!("{begins}kT7xQ4mZb");
+            assert!(is_password(password.as_bytes(), b""), "{password}");
+        }
+        for password in ["tr0ub4dor&3", "Ab(9x)Qz7", "k%40T7xQ4"] {
+            assert!(is_password(password.as_bytes(), b""), "{password}");
+        }
     }
 }
