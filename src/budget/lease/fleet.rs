@@ -67,6 +67,7 @@ pub(in crate::budget) struct Fleet {
     state: Mutex<State>,
     round_trips: AtomicU64,
     turns: AtomicU64,
+    asks: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,15 @@ pub(in crate::budget) struct World<'a> {
     pub era: u64,
     /// Whether former boots of this node have had their last word, so that what it spent in all is no surprise to the store.
     pub total_known: bool,
+    asks: &'a AtomicU64,
+}
+
+impl World<'_> {
+    /// The number of a new ask: higher than any that this process has given, so that a budget which is let go and comes
+    /// back does not repeat one that the store has granted.
+    pub fn next_seq(&self) -> u64 {
+        self.asks.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// Numbers of the fleet's budgets on this node, for metrics.
@@ -135,6 +145,7 @@ impl Fleet {
             }),
             round_trips: AtomicU64::new(0),
             turns: AtomicU64::new(0),
+            asks: AtomicU64::new(0),
         }
     }
 
@@ -152,6 +163,7 @@ impl Fleet {
             draining: state.draining,
             era: state.era,
             total_known: state.total_known,
+            asks: &self.asks,
         }
     }
 

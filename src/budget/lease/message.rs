@@ -104,6 +104,7 @@ pub struct Ask {
     pub boot: Boot,
     /// Counts the leases of this boot on this budget and period; above nothing only where somebody closed one too early.
     pub generation: u32,
+    /// Grows from ask to ask over all leases of this boot; a repeated ask keeps its own.
     pub seq: u64,
     pub purpose: Purpose,
     pub granted: Micros,

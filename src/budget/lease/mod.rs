@@ -423,7 +423,7 @@ impl Lease {
         world: &World,
     ) -> Ask {
         if self.answered {
-            self.seq += 1;
+            self.seq = world.next_seq();
         }
         self.answered = false;
         self.asked_at = Some(world.now);

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod restarts;
+mod returning;
 mod script;
 mod server;
 mod simulation;

@@ -9,14 +9,14 @@ use crate::ledger_store::{Envelope, SCRIPT, read_reply};
 
 const NOW: Moment = Moment::from_seconds(1_795_262_400);
 
-struct Bench {
+pub(super) struct Bench {
     store: Connection,
     envelope: Envelope,
     _server: Server,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let server = Server::start();
         let mut envelope = Envelope::new("t", false);
         envelope.now_ms = Some(1_795_262_400_000);
@@ -35,7 +35,7 @@ impl Bench {
         bench
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub fn pass(&mut self, ms: u64) {
         self.envelope.now_ms = self.envelope.now_ms.map(|now| now + ms);
     }
 
@@ -49,7 +49,7 @@ impl Bench {
         command.query(&mut self.store)
     }
 
-    fn say(&mut self, ask: &Ask) -> Reply {
+    pub fn say(&mut self, ask: &Ask) -> Reply {
         read_reply(&self.try_say(ask).unwrap()).unwrap()
     }
 
