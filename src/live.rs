@@ -18,12 +18,13 @@ use crate::policy::{Action, Actions, Gate, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
-use crate::scan::{Body, Report, Scanner, Seen, Undecodable, Workspace};
+use crate::scan::{Body, KnownValues, Report, RuleSet, Scanner, Seen, Undecodable, Workspace};
 
 /// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
 const KEPT_WORKSPACES: usize = 64;
 
 /// The state of the world for one request.
+#[derive(Clone)]
 pub struct Snapshot {
     pub settings: Arc<Settings>,
     pub people: Arc<People>,
@@ -84,6 +85,8 @@ impl Snapshot {
 /// A scanner with what it remembers: all of it goes when the rules are swapped.
 pub struct Inspection {
     scanner: Scanner,
+    /// What this scanner knows besides the rules and the teams' names.
+    values: KnownValues,
     /// What placeholders are made under.
     placeholder_key: Secret<[u8; 32]>,
     idle: Mutex<Vec<Workspace>>,
@@ -93,13 +96,22 @@ pub struct Inspection {
 
 impl Inspection {
     #[must_use]
-    pub fn new(scanner: Scanner, placeholder_key: Secret<[u8; 32]>) -> Self {
+    pub fn new(scanner: Scanner, values: KnownValues, placeholder_key: Secret<[u8; 32]>) -> Self {
         Self {
             scanner,
+            values,
             placeholder_key,
             idle: Mutex::new(Vec::new()),
             seen: Seen::new(),
         }
+    }
+
+    pub fn rules(&self) -> &RuleSet {
+        self.scanner.rules()
+    }
+
+    pub fn values(&self) -> &KnownValues {
+        &self.values
     }
 
     /// The maker of an organisation's placeholders.
@@ -177,12 +189,8 @@ impl Live {
     /// Replaces the people only; all else stays as it is at that moment.
     pub fn seat(&self, people: &Arc<People>) {
         self.0.rcu(|now| Snapshot {
-            settings: Arc::clone(&now.settings),
             people: Arc::clone(people),
-            inspection: Arc::clone(&now.inspection),
-            prices: Arc::clone(&now.prices),
-            upstreams: Arc::clone(&now.upstreams),
-            cache: now.cache.clone(),
+            ..Snapshot::clone(now)
         });
     }
 

@@ -58,13 +58,15 @@ pub fn assemble(
         upstreams.push(Arc::new(upstream(provider, parts.rates)?));
     }
     let prices = prices(&settings)?;
-    let scanner = scanner(&settings, &people, parts.key)?;
+    let rules = rules(&settings)?;
+    let values = known_values(&settings)?;
+    let inspection = inspection(rules, values, &people, &settings, parts.key)?;
     let cache = settings.cache.as_ref().map(ResponseCache::new);
     Ok(Snapshot {
         cache: cache.map(Arc::new),
         settings,
         people,
-        inspection: Arc::new(Inspection::new(scanner, parts.key.derive("placeholders"))),
+        inspection: Arc::new(inspection),
         prices: Arc::new(prices),
         upstreams: upstreams.into(),
     })
@@ -280,20 +282,36 @@ fn of_rules(fault: RuleFault) -> Fault {
     }
 }
 
-fn scanner(
-    settings: &Settings,
+/// The rules and values that are in force, with the names of these people's teams. No file is read: what an operator has
+/// edited counts at a reload, and must not come in with another team.
+///
+/// # Errors
+/// When the matcher takes none of it.
+pub fn inspection_of(
     people: &People,
+    now: &Snapshot,
     key: &InstallationKey,
-) -> Result<Scanner, AssembleError> {
-    let rules = rules(settings)?;
-    let known = known_values(settings, people)?;
+) -> Result<Inspection, BuildError> {
+    let (rules, values) = (now.inspection.rules(), now.inspection.values());
+    inspection(rules.clone(), values.clone(), people, &now.settings, key)
+}
+
+fn inspection(
+    rules: RuleSet,
+    values: KnownValues,
+    people: &People,
+    settings: &Settings,
+    key: &InstallationKey,
+) -> Result<Inspection, BuildError> {
+    let mut known = values.clone();
+    for (name, team) in &people.teams {
+        for entity in &team.policy.entities {
+            known.add_entity(name, entity);
+        }
+    }
     let fingerprints = key.derive("fingerprints");
-    Ok(Scanner::build(
-        rules,
-        known,
-        &fingerprints,
-        limits(settings),
-    )?)
+    let scanner = Scanner::build(rules, known, &fingerprints, limits(settings))?;
+    Ok(Inspection::new(scanner, values, key.derive("placeholders")))
 }
 
 /// A report has to list more places than there may be placeholders: a secret may stand in many.
@@ -331,8 +349,8 @@ const fn family_of(family: config::Family) -> scan::Family {
     }
 }
 
-/// What must never leave: the providers' keys, the values of the named files, the teams' entities.
-fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, AssembleError> {
+/// What must never leave besides the teams' entities: the providers' keys, the values of the named files.
+fn known_values(settings: &Settings) -> Result<KnownValues, AssembleError> {
     let mut known = KnownValues::new();
     for provider in &settings.providers {
         if let Ok(key) = provider.credential.resolve_here() {
@@ -341,11 +359,6 @@ fn known_values(settings: &Settings, people: &People) -> Result<KnownValues, Ass
     }
     for path in &settings.scan.known_values {
         known.add_file(&Source::read(path)?.text);
-    }
-    for (name, team) in &people.teams {
-        for entity in &team.policy.entities {
-            known.add_entity(name, entity);
-        }
     }
     Ok(known)
 }

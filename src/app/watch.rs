@@ -8,11 +8,12 @@ use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
 use super::Shared;
-use super::assemble::{self, AssembleError, Parts};
+use super::assemble::{self, Parts};
 use crate::directory::{Census, Directory, DirectoryError};
 use crate::domain::Name;
 use crate::gateway::upstream::Upstream;
 use crate::live::{Live, People, Snapshot};
+use crate::scan::BuildError;
 
 /// How often the directory is asked whether it changed: a change is seen within a second.
 const DIRECTORY_TURN: Duration = Duration::from_millis(200);
@@ -62,7 +63,7 @@ enum LookError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error(transparent)]
-    Assemble(#[from] AssembleError),
+    Scanner(#[from] BuildError),
 }
 
 /// Loads the directory if it is another one than was seen, and seats its people.
@@ -84,11 +85,11 @@ fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64
     if before.is_some_and(|before| assemble::same_entities(before, &census)) {
         shared.live.seat(&people);
     } else {
-        let snapshot = assemble::assemble(Arc::clone(&now.settings), people, &parts)?;
+        let inspection = assemble::inspection_of(&people, &now, &shared.key)?;
         shared.live.replace(Snapshot {
-            upstreams: Arc::clone(&now.upstreams),
-            cache: now.cache.clone(),
-            ..snapshot
+            people,
+            inspection: Arc::new(inspection),
+            ..Snapshot::clone(&now)
         });
     }
     if seen.is_some() {

@@ -199,7 +199,7 @@ async fn what_operators_do_is_a_row_with_who_and_what_changed() {
 }
 
 /// Serves with rules of its own, so that they can be swapped.
-fn with_own_rules(home: &crate::gateway::Home) -> crate::gateway::Gateway {
+pub fn with_own_rules(home: &crate::gateway::Home) -> crate::gateway::Gateway {
     let root = env!("CARGO_MANIFEST_DIR");
     let rules = std::fs::read_to_string(format!("{root}/tests/it/rules.toml"));
     home.write("rules.toml", &rules.expect("the rules"));

@@ -35,6 +35,7 @@ mod redact_everywhere;
 mod redact_odd;
 mod redis;
 mod refusals;
+mod reload;
 mod routes;
 mod sdk;
 mod secrets;
