@@ -77,6 +77,7 @@ impl Period {
     ) -> Self {
         let spent = opening.own.saturating_add(opening.carried);
         let base = opening.before_boot.saturating_add(opening.carried);
+        let untouched = opening.own == Usd::ZERO;
         let period = Self {
             id: spec.id.clone(),
             span,
@@ -85,7 +86,7 @@ impl Period {
             terms: Mutex::new(Terms::new(spec, fleet.is_none(), spent)),
             leased: fleet.map(|fleet| Leased {
                 fleet,
-                lease: Mutex::new(Lease::new(base.nanos())),
+                lease: Mutex::new(Lease::new(base.nanos(), untouched)),
                 hungry: AtomicU64::new(0),
                 told: Mutex::default(),
             }),

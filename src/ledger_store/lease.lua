@@ -11,7 +11,8 @@
 --      16 liveness, in ms  17 spent by this node over all its leases  18 process id of the server (empty: asked here)
 --      19... percents of the cap to be told of
 -- Amounts are whole micro-dollars below 2^53, where doubles are exact. Numbers are written with %.0f: `..` would write 1e+15.
--- Reply: status, granted, returned, used, cap, spent, short, and each percent that this lease shall report.
+-- Reply: status, granted, returned, used, cap, spent, short, what this node has spent beyond its leases, and each percent
+-- that this lease shall report.
 
 local key, id, node = KEYS[1], ARGV[2], ARGV[3]
 local MOST = 9007199254740991
@@ -42,24 +43,24 @@ end
 local kind = redis.call('TYPE', key).ok
 if kind ~= 'none' and kind ~= 'hash' then return { 'foreign' } end
 local h = redis.call('HMGET', key, 'v', 'cap', 'capv', 'used', 'spent', 'warm', 'short', 'server',
-  'g:' .. id, 's:' .. id, 'r:' .. id, 'q:' .. id, 'c:' .. id, 'n:' .. node)
+  'g:' .. id, 's:' .. id, 'r:' .. id, 'q:' .. id, 'c:' .. id, 'n:' .. node, 'o:' .. node)
 local fresh = kind == 'none'
 if not fresh and h[1] ~= '1' then return { 'foreign' } end
 local field = {}
-for i = 2, 14 do
+for i = 2, 15 do
   if i ~= 8 then
     field[i] = whole(h[i])
     if not field[i] then return { 'foreign' } end
   end
 end
 local cap, capv, used, spent, warm, short = field[2], field[3], field[4], field[5], field[6], field[7]
-local g, sp, r, q, total = field[9], field[10], field[11], field[12], field[14]
+local g, sp, r, q, total, over = field[9], field[10], field[11], field[12], field[14], field[15]
 
 if fresh or arg[12] > capv then cap, capv = arg[11], arg[12] end
 
 -- A closed lease can never spend again; what it has left behind is booked.
 if h[13] then
-  return { 'closed', show(g), show(r), show(used), show(cap), show(spent), '0' }
+  return { 'closed', show(g), show(r), show(used), show(cap), show(spent), '0', show(over) }
 end
 
 -- Which process are we? Another one than the hash was written by may lack the last writes: all nodes report before it lends.
@@ -85,8 +86,9 @@ end
 if G > g then used = used + (G - g); g = G; warm = now + arg[14] end
 if S > sp then spent = spent + (S - sp); total = total + (S - sp); sp = S end
 if R > r then r = math.min(R, g); used = used - (r - (field[11])) end
--- Overrun: an actual cost above the lease is booked, not lost.
-if sp > g - r then used = used + (sp - (g - r)); g = sp + r end
+-- Overrun: an actual cost above the lease is booked, not lost; and remembered, as what the node has used of its grace.
+local beyond = math.max(sp - (g - r), 0)
+used = used + beyond; over = over + beyond; g = g + beyond
 -- What former lives of this node spent, and we no longer know.
 if arg[17] > total then
   used = used + (arg[17] - total); spent = spent + (arg[17] - total); total = arg[17]
@@ -119,7 +121,7 @@ q = math.max(q, seq)
 if used > MOST or spent > MOST or g > MOST then return { 'foreign' } end
 
 redis.call('HSET', key, 'v', '1', 'cap', show(cap), 'capv', show(capv), 'used', show(used), 'spent', show(spent),
-  'warm', show(warm), 'short', show(short), 'n:' .. node, show(total))
+  'warm', show(warm), 'short', show(short), 'n:' .. node, show(total), 'o:' .. node, show(over))
 if server then redis.call('HSET', key, 'server', server) end
 if status == 'closed' then
   redis.call('HDEL', key, 'g:' .. id, 's:' .. id, 'r:' .. id, 'q:' .. id, 'x:' .. id)
@@ -130,7 +132,8 @@ else
 end
 if arg[15] > 0 then redis.call('PEXPIREAT', key, show(arg[15])) end
 
-local reply = { status, show(g), show(r), show(used), show(cap), show(spent), now - short < 5000 and '1' or '0' }
+local reply = { status, show(g), show(r), show(used), show(cap), show(spent), now - short < 5000 and '1' or '0',
+  show(over) }
 for i = 19, #ARGV do
   local percent = whole(ARGV[i])
   if percent and percent > 0 and spent * 100 >= cap * percent then

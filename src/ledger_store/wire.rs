@@ -120,7 +120,7 @@ pub fn read_reply(value: &Value) -> Result<Reply, Unintelligible> {
         .ok_or(Unintelligible)?;
     let (status, counts) = match texts.as_slice() {
         ["foreign"] => return Ok(Reply::Foreign),
-        [status, rest @ ..] if rest.len() >= 6 => (*status, rest),
+        [status, rest @ ..] if rest.len() >= 7 => (*status, rest),
         _ => return Err(Unintelligible),
     };
     let status = match status {
@@ -139,7 +139,8 @@ pub fn read_reply(value: &Value) -> Result<Reply, Unintelligible> {
         cap: micros(counts[3])?,
         spent: micros(counts[4])?,
         short: counts[5] == "1",
-        alerts: counts[6..]
+        overdrawn: micros(counts[6])?,
+        alerts: counts[7..]
             .iter()
             .map(|percent| percent.parse().map_err(|_| Unintelligible))
             .collect::<Result<_, _>>()?,

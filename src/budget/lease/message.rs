@@ -162,6 +162,8 @@ pub struct Answer {
     pub spent: Micros,
     /// Whether some node lately asked for more than it got.
     pub short: bool,
+    /// What this node has spent beyond what it was lent, over all its lives: so much of its grace is gone.
+    pub overdrawn: Micros,
     /// The thresholds that this lease was chosen to report.
     pub alerts: Vec<u8>,
 }

@@ -87,6 +87,9 @@ pub(super) struct Lease {
     grace: u64,
     /// How much of the grace has been spent in this period: each outage has what the former ones left of it.
     grace_used: u64,
+    /// Whether that counts the former lives of this node too. Without, there is no grace: a node that dies in each outage,
+    /// or again and again in one, would have it anew each time.
+    grace_known: bool,
     /// What the newest answer said.
     last: Option<Status>,
     fleet: Option<FleetPosition>,
@@ -99,8 +102,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A lease of a period where `base` nano-dollars were spent before this boot.
-    pub fn new(base: u64) -> Self {
+    /// A lease of a period where `base` nano-dollars were spent before this boot; `untouched` where this node has spent
+    /// nothing in it.
+    pub fn new(base: u64, untouched: bool) -> Self {
         Self {
             generation: 0,
             base,
@@ -115,6 +119,7 @@ impl Lease {
             phase: Phase::Fresh,
             grace: 0,
             grace_used: 0,
+            grace_known: untouched,
             last: None,
             fleet: None,
             fleet_short: false,
@@ -131,6 +136,7 @@ impl Lease {
         } else if self.grace == 0 {
             self.grace = match terms.on_store_loss {
                 OnStoreLoss::Deny => 0,
+                OnStoreLoss::Grace(_) if !self.grace_known => 0,
                 OnStoreLoss::Grace(grace) => {
                     let share = grace.of(terms.cap).nanos() / u64::from(world.nodes.max(1));
                     share.saturating_sub(self.grace_used)
@@ -301,6 +307,8 @@ impl Lease {
         }
         self.granted = self.granted.max(answer.granted);
         self.returned = self.returned.max(answer.returned);
+        self.grace_used = self.grace_used.max(answer.overdrawn.usd().nanos());
+        self.grace_known |= ask.node_total > Micros::ZERO;
         self.phase = Phase::Live;
         if ask.seq >= self.answered_seq {
             self.answered_seq = ask.seq;
@@ -327,7 +335,7 @@ impl Lease {
                 pace: std::mem::take(&mut self.pace),
                 grace_used: self.grace_used,
                 fleet: self.fleet,
-                ..Self::new(pool.spent())
+                ..Self::new(pool.spent(), self.grace_known)
             };
         }
     }

@@ -93,6 +93,7 @@ fn lent(dollars: &str) -> Answer {
         cap: micros("10.00"),
         spent: Micros::ZERO,
         short: false,
+        overdrawn: Micros::ZERO,
         alerts: Vec::new(),
     }
 }
