@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use http::HeaderValue;
 use tracing::warn;
 
-use crate::budget::{Account, BudgetId, BudgetSpec, Ledger, Scope};
+use crate::budget::{Account, Amendment, BudgetId, BudgetSpec, Ledger, Scope};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
@@ -158,10 +158,14 @@ pub fn same_entities(one: &Census, other: &Census) -> bool {
 
 /// Puts what operators granted and corrected into the ledger, which forgets it with the process.
 fn amend(census: &Census, ledger: &Ledger) {
-    let now = Moment::now();
+    let mut by_budget: HashMap<&BudgetId, Vec<(Moment, Amendment)>> = HashMap::new();
     for amended in &census.amendments {
-        if let Err(error) = ledger.amend(&amended.budget, amended.period, amended.totals, now) {
-            warn!(budget = %amended.budget, %error, "an operator's change of a budget was not taken");
+        let totals = by_budget.entry(&amended.budget).or_default();
+        totals.push((amended.period, amended.totals));
+    }
+    for (budget, totals) in by_budget {
+        if let Err(error) = ledger.amend(budget, totals) {
+            warn!(%budget, %error, "an operator's change of a budget was not taken");
         }
     }
 }

@@ -77,6 +77,8 @@ struct Active {
 pub struct Account {
     id: BudgetId,
     spec: ArcSwap<BudgetSpec>,
+    /// An operator's totals, by the start of the period that they are for.
+    amendments: ArcSwap<Vec<(Moment, Amendment)>>,
     current: ArcSwap<Active>,
     /// All periods with counters, by start; also the lock under which periods come and go.
     periods: Mutex<BTreeMap<Moment, Arc<Active>>>,
@@ -92,6 +94,7 @@ impl Account {
         Self {
             id: spec.id.clone(),
             spec: ArcSwap::from_pointee(spec.clone()),
+            amendments: ArcSwap::default(),
             current: ArcSwap::new(Arc::clone(&first)),
             periods: Mutex::new(BTreeMap::from([(span.start, first)])),
             shared,
@@ -150,6 +153,26 @@ impl Account {
         for active in periods.values() {
             active.period.follow(spec);
         }
+    }
+
+    /// Follows an operator's changed totals, in all periods that they concern.
+    pub(super) fn follow_amendments(&self, totals: Vec<(Moment, Amendment)>) {
+        let periods = self.periods();
+        self.amendments.store(Arc::new(totals));
+        for active in periods.values() {
+            active.period.amend(self.amendment_of(active.period.span));
+        }
+    }
+
+    /// What an operator changed for this period: for itself, and for one that mostly overlaps it under another zone. A
+    /// period runs to its end after its budget's zone was changed, and what is granted then is for one of the new zone.
+    fn amendment_of(&self, span: Span) -> Amendment {
+        let amendments = self.amendments.load();
+        let concern = |start: Moment| start == span.start || span.is_near(start);
+        amendments
+            .iter()
+            .filter(|(start, _)| concern(*start))
+            .fold(Amendment::default(), |sum, (_, one)| sum.plus(*one))
     }
 
     /// Applies an operator's change to the period of `now` and returns what it changed to.
@@ -252,6 +275,7 @@ impl Account {
         }
         let span = Span::containing(spec.window, &spec.zone, now);
         let active = Arc::new(Active::open(&spec, span, &self.shared, &periods));
+        active.period.amend(self.amendment_of(span));
         active.period.open(now);
         periods.insert(span.start, Arc::clone(&active));
         self.put_away(&mut periods);
@@ -376,14 +400,12 @@ fn opening(
     for (start, active) in live {
         known.set(&spec.id, *start, active.period.own_spent());
     }
-    let half = span.end.map_or(0, |end| end.micros() - span.start.micros()) / 2;
-    let near = |start: Moment| (start.micros() - span.start.micros()).abs() < half;
     Opening {
         own: known.spent(&spec.id, span.start),
         before_boot: shared.before_boot.spent(&spec.id, span.start),
         carried: known
             .periods(&spec.id)
-            .filter(|(start, _)| *start != span.start && near(*start))
+            .filter(|(start, _)| *start != span.start && span.is_near(*start))
             .fold(Usd::ZERO, |sum, (_, spent)| sum.saturating_add(spent)),
     }
 }

@@ -205,22 +205,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts an operator's totals for one period in place of the former ones, if `now` still falls into that period.
-    /// Saying them again changes nothing.
+    /// Puts an operator's totals, by the start of the period that each is for, in place of the former ones. Saying them
+    /// again changes nothing.
     ///
     /// # Errors
     /// When there is no such budget.
-    pub fn amend(
-        &self,
-        id: &BudgetId,
-        period: Moment,
-        totals: Amendment,
-        now: Moment,
-    ) -> Result<(), AmendError> {
+    pub fn amend(&self, id: &BudgetId, totals: Vec<(Moment, Amendment)>) -> Result<(), AmendError> {
         let account = self.find(id).ok_or(AmendError::Unknown)?;
-        if account.view(now).since == period {
-            account.amend(now, |_, _| Ok::<_, AmendError>(totals))?;
-        }
+        account.follow_amendments(totals);
         Ok(())
     }
 

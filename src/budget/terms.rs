@@ -15,6 +15,17 @@ pub struct Amendment {
     pub credited: Usd,
 }
 
+impl Amendment {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            granted: self.granted.saturating_add(other.granted),
+            charged: self.charged.saturating_add(other.charged),
+            credited: self.credited.saturating_add(other.credited),
+        }
+    }
+}
+
 /// Why a budget refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

@@ -124,6 +124,12 @@ impl Span {
         self.start <= now && self.end.is_none_or(|end| now < end)
     }
 
+    /// Whether a period of this length that begins at `start` is mostly this one: the same under another zone.
+    pub(super) fn is_near(&self, start: Moment) -> bool {
+        let length = self.end.map_or(0, |end| end.micros() - self.start.micros());
+        (start.micros() - self.start.micros()).abs() < length / 2
+    }
+
     /// `None` only outside the calendar's years, which the caller has excluded.
     fn dated(window: Window, zone: &TimeZone, now: Moment) -> Option<Self> {
         let today = Timestamp::from_microsecond(now.micros())

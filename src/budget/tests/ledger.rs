@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{NOON, team, usd, user};
 use crate::budget::{
-    Adjustment, AmendError, AtCap, Balances, BudgetId, Cause, EventKind, Ledger, Settled, Zone,
+    Account, Adjustment, AmendError, Amendment, AtCap, Balances, BudgetId, BudgetSpec, Cause,
+    EventKind, Ledger, Settled, Span, Zone,
 };
 use crate::domain::{Moment, Usd};
 
@@ -368,4 +369,43 @@ fn a_budget_that_is_removed_and_comes_back_remembers() {
     assert_eq!(ledger.retain(|_| false), 0);
     assert!(ledger.views(NOON).is_empty());
     assert_eq!(ledger.account(&team("10.00")).view(NOON).spent, usd("3.00"));
+}
+
+#[test]
+fn a_grant_around_a_change_of_zone_counts_in_the_period_that_runs() {
+    let ledger = Ledger::new(Balances::new());
+    let (before, mut spec) = (team("10.00"), team("10.00"));
+    spec.zone = Zone::named("Europe/Berlin").unwrap();
+    let of = |spec: &BudgetSpec, now, granted| {
+        let totals = Amendment {
+            granted: usd(granted),
+            ..Amendment::default()
+        };
+        let period = Span::containing(spec.window, &spec.zone, now).start;
+        (period, totals)
+    };
+    let account = ledger.account(&before);
+    let limit = |account: &Account, now| account.view(now).limit;
+    let first = of(&before, NOON, "1.00");
+    ledger.amend(&spec.id, vec![first]).unwrap();
+    assert_eq!(limit(&account, NOON), usd("11.00"));
+    ledger.account(&spec);
+    let second = of(&spec, NOON, "5.00");
+    assert_ne!(first.0, second.0);
+    for _ in 0..2 {
+        ledger.amend(&spec.id, vec![first, second]).unwrap();
+        assert_eq!(limit(&account, NOON), usd("16.00"));
+    }
+    // The last half hour of November in UTC is December in Berlin: what is granted then is for the period to come.
+    let december = Moment::from_seconds(1_796_083_200);
+    let half_past = december.plus(Duration::from_mins(30));
+    let eve = Moment::from_seconds(december.seconds() - 1800);
+    let third = of(&spec, eve, "3.00");
+    ledger.amend(&spec.id, vec![first, second, third]).unwrap();
+    assert_eq!(limit(&account, eve), usd("16.00"));
+    assert_eq!(limit(&account, half_past), usd("13.00"));
+    let restarted = Ledger::new(ledger.balances());
+    let account = restarted.account(&spec);
+    restarted.amend(&spec.id, vec![first, second]).unwrap();
+    assert_eq!(limit(&account, NOON), usd("16.00"));
 }
