@@ -18,7 +18,7 @@ use crate::budget::{Account, Reservation};
 use crate::domain::{Caller, Usd};
 use crate::identity::{self, KeyError};
 use crate::live::Team;
-use crate::policy::Gate;
+use crate::policy::{Gate, Pass};
 use crate::provider::{Dialect, Endpoint, Hints, Route, route};
 
 /// Bytes of a request for each token that its limits count at first: code and prose have about four.
@@ -261,8 +261,14 @@ fn enter(
         0
     };
     for gate in [&standing.gate, &destination.upstream.gate] {
-        let pass = gate.enter(tokens, ctx.row.at).map_err(Refusal::Limited)?;
-        ctx.passes.push(pass);
+        match gate.enter(tokens, ctx.row.at) {
+            Ok(pass) => ctx.passes.push(pass),
+            Err(denied) => {
+                // What a provider has no room for must not use up the team's limits.
+                ctx.passes.drain(..).for_each(Pass::cancel);
+                return Err(Refusal::Limited(denied));
+            }
+        }
     }
     Ok(())
 }

@@ -96,9 +96,7 @@ impl Gate {
         let slots = self.take_slots()?;
         self.take_requests(now)?;
         if let Err(denied) = self.take_tokens(tokens, now) {
-            self.requests
-                .iter()
-                .for_each(|limit| limit.counter.give_back(limit.most));
+            self.give_requests_back();
             return Err(denied);
         }
         Ok(Pass {
@@ -135,6 +133,12 @@ impl Gate {
         Ok(())
     }
 
+    fn give_requests_back(&self) {
+        self.requests
+            .iter()
+            .for_each(|limit| limit.counter.give_back(limit.most));
+    }
+
     fn take_tokens(&self, tokens: u64, now: Moment) -> Result<(), Denied> {
         for (taken, limit) in self.tokens.iter().enumerate() {
             if let Err(wait) = limit.counter.take_tokens(tokens, limit.most, now) {
@@ -158,6 +162,12 @@ impl Pass {
             limit.counter.settle(self.estimate, used, limit.most);
         }
         self.slots.clear();
+    }
+
+    /// Gives all back: another gate did not let the request in.
+    pub fn cancel(self) {
+        self.gate.give_requests_back();
+        self.settle(0);
     }
 }
 
@@ -214,6 +224,18 @@ mod tests {
             matches!(others.enter(1, NOW).unwrap_err(), Denied::Requests { of, .. } if of == team())
         );
         drop(passes);
+    }
+
+    #[test]
+    fn a_request_that_is_called_off_has_taken_nothing() {
+        let limiter = RateLimiter::default();
+        let both = [(team(), limits(1, 9, 1)), (user("ada"), limits(1, 0, 0))];
+        let gate = Arc::new(limiter.gate(&both, None));
+        for _ in 0..3 {
+            gate.enter(9, NOW).unwrap().cancel();
+        }
+        gate.enter(9, NOW).unwrap().settle(0);
+        assert!(matches!(gate.enter(9, NOW), Err(Denied::Requests { .. })));
     }
 
     #[test]

@@ -136,6 +136,28 @@ async fn requests_at_once_hold_at_every_level() {
 }
 
 #[tokio::test]
+async fn what_a_provider_has_no_room_for_is_not_counted_against_the_team() {
+    let narrow = Provider::start().await;
+    let world = World::start(Wish {
+        teams: "[[team]]\nname = \"payments\"\nrequests_per_minute = 2\n".to_owned(),
+        settings: format!(
+            "[provider.narrow]\ndialect = \"anthropic\"\nprices = \"anthropic\"\ncredential = \"env:PROVIDER_KEY\"\n\
+             addresses = [\"{}\"]\nrequests_per_minute = 1\n",
+            narrow.url(),
+        ),
+        ..Wish::default()
+    })
+    .await;
+    let key = world.key.clone();
+    assert_eq!(ask(&world, "provider", &key).await.status(), 200);
+    for _ in 0..3 {
+        refused(ask(&world, "provider", &key).await, "provider").await;
+    }
+    assert_eq!(ask(&world, "team", &key).await.status(), 200);
+    refused(ask(&world, "team", &key).await, "team").await;
+}
+
+#[tokio::test]
 async fn a_provider_has_the_prices_that_it_names_and_overlays_lie_over_the_table() {
     let world = World::start(Wish {
         settings: "[provider.reseller]\ndialect = \"anthropic\"\ncredential = \"env:PROVIDER_KEY\"\naddresses = [\"http://127.0.0.1:1\"]\n\
