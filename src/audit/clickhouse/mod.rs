@@ -1,5 +1,6 @@
 //! The fleet's store: rows in ClickHouse, sent as sealed ranges that may be sent again.
 
+mod cursor;
 mod failure;
 mod rows;
 mod schema;

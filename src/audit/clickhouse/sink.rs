@@ -2,11 +2,12 @@
 //!
 //! A range of the log is sealed (its borders are written to a file) before it is first sent, and sent again, row for
 //! row the same, until the server has said yes. Each part carries a deduplication token that names its rows, so an
-//! answer that was lost on its way doubles nothing. Rows never change, so a token never stands for other data.
+//! answer that was lost on its way doubles nothing. Rows never change, so a token never stands for other data; and no row
+//! is sent under a second token once the server may have taken it under a first (see `cursor`).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,13 +16,13 @@ use bytes::Bytes;
 use clickhouse::Client;
 use clickhouse::error::Error;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
+use super::cursor::{Cursor, Piece};
 use super::{Failure, Server, rows, version};
 use crate::audit::chain::Seal;
 use crate::audit::export;
-use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position, StoredRow};
+use crate::audit::log::{Batch, Follower, Item, Log, LogError, StoredRow};
 use crate::audit::record::Record;
 use crate::audit::sqlite::Month;
 
@@ -106,33 +107,6 @@ impl ClickHouseSink {
             // A panic ended the sink between two ranges: the next start sends the sealed one again.
             let _ended = thread.join();
         }
-    }
-}
-
-/// How far the sink has come, and the range that is being sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Cursor {
-    drained: Position,
-    /// Where the sealed range ends; it begins at `drained`.
-    sealed: Option<Position>,
-}
-
-impl Cursor {
-    fn read(file: &Path) -> io::Result<Self> {
-        match fs::read(file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| io::Error::other(format!("{}: {error}", file.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write(self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("new");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(&self)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
     }
 }
 
@@ -243,10 +217,7 @@ impl Sink {
         }
         self.trust()?;
         self.send(&batch)?;
-        self.cursor = Cursor {
-            drained: batch.end,
-            sealed: None,
-        };
+        self.cursor = Cursor::at(batch.end);
         self.save()?;
         self.follower.drained(batch.end);
         let mut status = self.follower.status();
@@ -288,7 +259,7 @@ impl Sink {
     }
 
     /// One insert for each month, so that a part lies in one partition and is taken whole.
-    fn send(&self, batch: &Batch) -> Result<(), SinkError> {
+    fn send(&mut self, batch: &Batch) -> Result<(), SinkError> {
         let mut months: BTreeMap<Month, Vec<Record<'_>>> = BTreeMap::new();
         let mut seals: BTreeMap<Month, Vec<Seal>> = BTreeMap::new();
         for item in &batch.items {
@@ -321,50 +292,74 @@ impl Sink {
         Ok(())
     }
 
-    /// Sends rows of one month. Rows that the server cannot read are looked for by halves and put aside, but only where
-    /// others of the part were taken: a table that takes none is the table's fault.
-    fn send_part(&self, records: &[Record<'_>]) -> Result<(), SinkError> {
-        let Err(error) = self.insert_rows(records) else {
-            return Ok(());
-        };
-        if Failure::of(&error) != Failure::Rows || records.len() == 1 {
-            return Err(error.into());
+    /// Sends rows of one month: whole, until the server cannot read them.
+    fn send_part(&mut self, records: &[Record<'_>]) -> Result<(), SinkError> {
+        let part = token(records);
+        if self.cursor.left(&part).is_none() {
+            let Err(error) = self.insert_rows(records) else {
+                return Ok(());
+            };
+            if Failure::of(&error) != Failure::Rows || records.len() == 1 {
+                return Err(error.into());
+            }
+            self.cut(&part, Piece::whole(records.len()))?;
         }
+        self.send_pieces(&part, records)
+    }
+
+    /// Sends what the server has not taken of a part. Rows that it cannot read are looked for by halves and put aside, but
+    /// only where most of the part were taken: a table that takes few is the table's fault.
+    fn send_pieces(&mut self, part: &str, records: &[Record<'_>]) -> Result<(), SinkError> {
         let mut bad = Vec::new();
-        let mut left = vec![records];
-        while let Some(part) = left.pop() {
-            match self.insert_rows(part) {
-                Ok(()) => {}
-                Err(error) if Failure::of(&error) == Failure::Rows => match part {
-                    [one] => bad.push(one),
-                    _ => left.extend([
-                        part.split_at(part.len() / 2).0,
-                        part.split_at(part.len() / 2).1,
-                    ]),
-                },
-                Err(error) => return Err(error.into()),
-            }
-            if bad.len() > records.len() / 2 {
-                return Err(SinkError::Table(error));
+        while let Some((piece, rows)) = self.next_piece(part, bad.len(), records)? {
+            match (self.insert_rows(rows), rows) {
+                (Ok(()), _) => self.cursor.done(part, piece),
+                (Err(error), _) if Failure::of(&error) != Failure::Rows => {
+                    return Err(error.into());
+                }
+                (Err(error), [_]) if bad.len() >= records.len() / 2 => {
+                    return Err(SinkError::Table(error));
+                }
+                (Err(_), [one]) => bad.push((piece, one)),
+                (Err(_), _) => self.cut(part, piece)?,
             }
         }
-        self.put_aside(&bad)
+        let rows: Vec<_> = bad.iter().map(|(_, one)| *one).collect();
+        self.put_aside(&rows)?;
+        for (piece, _) in bad {
+            self.cursor.done(part, piece);
+        }
+        self.save()
+    }
+
+    /// What is left of a part behind so many pieces that this attempt has looked at.
+    fn next_piece<'a, 'b>(
+        &self,
+        part: &str,
+        behind: usize,
+        records: &'a [Record<'b>],
+    ) -> Result<Option<(Piece, &'a [Record<'b>])>, SinkError> {
+        let left = self.cursor.left(part);
+        let Some(piece) = left.and_then(|left| left.get(behind)) else {
+            return Ok(None);
+        };
+        let rows = piece.of(records);
+        let rows = rows.ok_or(SinkError::Row("a part was cut where it has no rows"))?;
+        Ok(Some((*piece, rows)))
+    }
+
+    /// Before its halves are sent it is written down that the whole never will be.
+    fn cut(&mut self, part: &str, piece: Piece) -> Result<(), SinkError> {
+        self.cursor.cut(part, piece);
+        self.save()
     }
 
     fn insert_rows(&self, records: &[Record<'_>]) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        if records.is_empty() {
             return Ok(());
-        };
-        let token = format!(
-            "rows/{}.{}-{}.{}/{}",
-            first.boot,
-            first.seq,
-            last.boot,
-            last.seq,
-            records.len()
-        );
+        }
         self.runtime
-            .block_on(self.insert("audit", &token, rows::write(records)))
+            .block_on(self.insert("audit", &token(records), rows::write(records)))
     }
 
     async fn insert(&self, table: &str, token: &str, body: Vec<u8>) -> Result<(), Error> {
@@ -390,6 +385,9 @@ impl Sink {
 
     /// Rows that no server takes, for an operator to look at. A crash before the range is done writes them twice.
     fn put_aside(&self, bad: &[&Record<'_>]) -> Result<(), SinkError> {
+        if bad.is_empty() {
+            return Ok(());
+        }
         let write = || -> io::Result<()> {
             let mut file = File::options()
                 .create(true)
@@ -408,6 +406,21 @@ impl Sink {
         self.follower.status().rejected += bad.len() as u64;
         Ok(())
     }
+}
+
+/// What names these rows, to the server and to the cursor.
+fn token(records: &[Record<'_>]) -> String {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        return "rows/none".to_owned();
+    };
+    format!(
+        "rows/{}.{}-{}.{}/{}",
+        first.boot,
+        first.seq,
+        last.boot,
+        last.seq,
+        records.len()
+    )
 }
 
 fn read(row: &StoredRow) -> Result<Record<'_>, SinkError> {
