@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use http::HeaderValue;
 use tracing::warn;
 
-use crate::budget::{Account, Amendment, BudgetId, BudgetSpec, Ledger, Scope};
+use crate::budget::{Account, Amendment, BudgetId, BudgetSpec, Ledger};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
@@ -88,7 +88,7 @@ pub fn people(census: Arc<Census>, settings: &Settings, parts: &Parts<'_>) -> Pe
     let by_key: HashMap<KeyId, _> = roster
         .callers()
         .map(|caller| {
-            let covers = |(spec, _): &&(BudgetSpec, Arc<Account>)| covers(&spec.scope, caller);
+            let covers = |(spec, _): &&(BudgetSpec, Arc<Account>)| spec.scope.covers(caller);
             (
                 caller.key.clone(),
                 accounts
@@ -175,16 +175,6 @@ fn gate(census: &Census, caller: &Caller, rates: &RateLimiter) -> Gate {
     let team = census.teams.iter().find(|team| team.name == caller.team);
     let hours = team.and_then(|team| team.policy.hours.clone());
     rates.gate(&census.limits_of(caller), hours)
-}
-
-fn covers(scope: &Scope, caller: &Caller) -> bool {
-    match scope {
-        Scope::Organisation(name) => *name == caller.organisation,
-        Scope::Team(name) => *name == caller.team,
-        Scope::User { team, user } => *team == caller.team && Some(user) == caller.user.as_ref(),
-        Scope::Key(key) => *key == caller.key,
-        Scope::Session { .. } => false,
-    }
 }
 
 /// A provider ready for requests. Without its credential it is known and refuses, so that the others go on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::window::{Window, Zone};
 use crate::document::Value;
-use crate::domain::{KeyId, Name, Usd};
+use crate::domain::{Caller, KeyId, Name, Usd};
 
 /// A budget's stable natural key, such as `team/payments/month`: what the journal, the audit and Redis call it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +81,18 @@ impl Scope {
             Self::User { .. } => "user",
             Self::Key(_) => "key",
             Self::Session { .. } => "session",
+        }
+    }
+
+    /// Whether a budget of this scope bounds what this caller spends. A session's account is found by its name.
+    #[must_use]
+    pub fn covers(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Organisation(name) => *name == caller.organisation,
+            Self::Team(name) => *name == caller.team,
+            Self::User { team, user } => *team == caller.team && caller.user.as_ref() == Some(user),
+            Self::Key(key) => *key == caller.key,
+            Self::Session { .. } => false,
         }
     }
 }

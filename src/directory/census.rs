@@ -38,16 +38,7 @@ impl Census {
         Roster::new(self.roster.iter().cloned())
     }
 
-    /// The budgets that bound a caller, with the configuration's word where they have none of their own.
-    pub fn budgets_of(&self, caller: &Caller, default: OnStoreLoss) -> Vec<BudgetSpec> {
-        self.budgets
-            .iter()
-            .filter(|budget| budget.covers(caller))
-            .map(|budget| budget.resolved(default))
-            .collect()
-    }
-
-    /// All budgets.
+    /// All budgets, with the configuration's word where they have none of their own.
     pub fn all_budgets(&self, default: OnStoreLoss) -> Vec<BudgetSpec> {
         self.budgets
             .iter()

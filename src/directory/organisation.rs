@@ -1,7 +1,7 @@
 //! Teams, users and budgets: what a directory file says and what the store holds have the same shape.
 
-use crate::budget::{BudgetSpec, OnStoreLoss, Scope};
-use crate::domain::{Caller, Name};
+use crate::budget::{BudgetSpec, OnStoreLoss};
+use crate::domain::Name;
 use crate::policy::{Limits, TeamPolicy};
 
 /// An organisation as a file describes it or the store holds it; keys are apart.
@@ -42,20 +42,6 @@ impl Budget {
         BudgetSpec {
             on_store_loss: self.on_store_loss.unwrap_or(default),
             ..self.spec.clone()
-        }
-    }
-
-    /// Whether it bounds what this caller spends.
-    #[must_use]
-    pub fn covers(&self, caller: &Caller) -> bool {
-        match &self.spec.scope {
-            Scope::Organisation(name) => *name == caller.organisation,
-            Scope::Team(name) => *name == caller.team,
-            Scope::User { team, user } => {
-                *team == caller.team && caller.user.as_ref() == Some(user)
-            }
-            Scope::Key(key) => *key == caller.key,
-            Scope::Session { .. } => false,
         }
     }
 }

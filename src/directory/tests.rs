@@ -245,9 +245,10 @@ fn budgets_cover_their_callers_and_take_the_configurations_word() {
             user: user.map(Name::new),
         };
         let default = OnStoreLoss::Grace(Grace::Amount(Usd::ZERO));
-        let budgets = census.budgets_of(&caller, default);
+        let budgets = census.all_budgets(default);
         budgets
             .iter()
+            .filter(|spec| spec.scope.covers(&caller))
             .map(|spec| format!("{} {}", spec.id, spec.on_store_loss))
             .collect::<Vec<_>>()
     };
@@ -274,14 +275,11 @@ fn a_key_may_have_caps_of_its_own_which_no_file_takes_away() {
     let key = directory.create_key(wish, "test", NOW).unwrap();
     assert_eq!(apply(&directory, SHIPPED, true), Vec::<String>::new());
     let caller = find(&directory, key.text.expose(), NOW).unwrap();
-    let covering = directory
-        .load()
-        .unwrap()
-        .budgets_of(&caller, OnStoreLoss::Deny);
+    let all = directory.load().unwrap().all_budgets(OnStoreLoss::Deny);
     let id = format!("key/{}/day", key.id);
     assert!(
-        covering
-            .iter()
+        all.iter()
+            .filter(|spec| spec.scope.covers(&caller))
             .any(|spec| spec.id.as_str() == id && spec.limit == budgets[0].1)
     );
 }

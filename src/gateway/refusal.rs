@@ -59,7 +59,6 @@ pub enum Refusal {
     UpstreamPaused {
         wait: RetryAfter,
     },
-    Draining,
     Internal,
 }
 
@@ -145,7 +144,6 @@ impl Refusal {
             Self::UpstreamTimeout => (504, "upstream_timeout", TIMEOUT),
             Self::UpstreamBroken => (502, "upstream_broken", SERVER),
             Self::UpstreamPaused { .. } => (503, "upstream_paused", SERVER),
-            Self::Draining => (503, "draining", SERVER),
             Self::Internal => (500, "internal", SERVER),
         }
     }
@@ -220,7 +218,6 @@ impl Refusal {
             Self::Budget { reached, .. } if reached.cause != Cause::Cap => Some(1),
             Self::Limited(Denied::Concurrent { .. })
             | Self::Busy
-            | Self::Draining
             | Self::AuditUnavailable
             | Self::Key(KeyError::Unavailable) => Some(1),
             _ => None,
@@ -239,18 +236,6 @@ impl Refusal {
                     ) | Self::UploadStalled
                         | Self::UploadBroken
                 )
-    }
-
-    /// Whether it is the provider's side that failed, after policy had admitted the request.
-    #[must_use]
-    pub fn is_upstream(&self) -> bool {
-        matches!(
-            self,
-            Self::UpstreamUnreachable
-                | Self::UpstreamTimeout
-                | Self::UpstreamBroken
-                | Self::UpstreamPaused { .. }
-        )
     }
 
     /// What the client reads. Written by hand for each refusal; holds no secret and nothing from inside.
@@ -312,7 +297,6 @@ impl Refusal {
                 "the provider has failed several times in a row; it is tried again in {} s",
                 wait.seconds()
             ),
-            Self::Draining => "this gateway is shutting down; try again".to_owned(),
             Self::Internal => "the gateway failed".to_owned(),
         }
     }

@@ -40,12 +40,6 @@ impl Roster {
         Ok(&entry.caller)
     }
 
-    /// Whose a key is or was, for the audit row of one that no longer counts.
-    #[must_use]
-    pub fn owner(&self, hash: &KeyHash) -> Option<&Arc<Caller>> {
-        self.0.get(hash).map(|entry| &entry.caller)
-    }
-
     /// Every caller: to resolve budgets and limits when a snapshot is built.
     pub fn callers(&self) -> impl Iterator<Item = &Arc<Caller>> {
         self.0.values().map(|entry| &entry.caller)

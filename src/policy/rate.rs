@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::concurrency::Concurrency;
 use super::registry::{Registry, Subject};
-use crate::domain::{Moment, Name};
+use crate::domain::Moment;
 
 const MINUTE: i64 = 60_000_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -136,25 +136,12 @@ impl RateLimiter {
     pub fn running(&self, subject: &Subject) -> Arc<Concurrency> {
         self.running.of(subject)
     }
-
-    /// Takes one request of a team.
-    ///
-    /// # Errors
-    /// When its minute's number is used up.
-    pub fn check(
-        &self,
-        team: &Name,
-        per_minute: NonZeroU32,
-        now: Moment,
-    ) -> Result<(), RetryAfter> {
-        self.pace(&Subject::Team(team.clone()))
-            .take(per_minute, now)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Name;
 
     fn per(limit: u32) -> NonZeroU32 {
         NonZeroU32::new(limit).unwrap()
@@ -169,16 +156,17 @@ mod tests {
     #[test]
     fn the_limit_passes_at_once_and_the_next_is_told_when_to_come() {
         let limiter = RateLimiter::default();
-        let team = Name::new("payments");
+        let pace = |name| limiter.pace(&Subject::Team(Name::new(name)));
+        let team = pace("payments");
         for _ in 0..60 {
-            assert_eq!(limiter.check(&team, per(60), at(0)), Ok(()));
+            assert_eq!(team.take(per(60), at(0)), Ok(()));
         }
-        let wait = limiter.check(&team, per(60), at(0)).unwrap_err();
+        let wait = team.take(per(60), at(0)).unwrap_err();
         assert_eq!(wait.seconds(), 1);
-        assert!(limiter.check(&team, per(60), at(999)).is_err());
-        assert_eq!(limiter.check(&team, per(60), at(1000)), Ok(()));
-        assert!(limiter.check(&team, per(60), at(1000)).is_err());
-        assert_eq!(limiter.check(&Name::new("other"), per(60), at(0)), Ok(()));
+        assert!(team.take(per(60), at(999)).is_err());
+        assert_eq!(team.take(per(60), at(1000)), Ok(()));
+        assert!(team.take(per(60), at(1000)).is_err());
+        assert_eq!(pace("other").take(per(60), at(0)), Ok(()));
     }
 
     #[test]

@@ -14,9 +14,10 @@ const NOW: Moment = Moment::from_seconds(1_800_000_000);
 /// A wait as the limiter gives it.
 fn wait() -> RetryAfter {
     let limiter = RateLimiter::default();
-    let (team, one) = (Name::new("payments"), std::num::NonZeroU32::MIN);
-    limiter.check(&team, one, NOW).unwrap();
-    limiter.check(&team, one, NOW).unwrap_err()
+    let pace = limiter.pace(&Subject::Team(Name::new("payments")));
+    let one = std::num::NonZeroU32::MIN;
+    pace.take(one, NOW).unwrap();
+    pace.take(one, NOW).unwrap_err()
 }
 
 /// One for which nobody should wait.
@@ -120,7 +121,6 @@ fn late() -> Vec<Refusal> {
         Refusal::UpstreamTimeout,
         Refusal::UpstreamBroken,
         Refusal::UpstreamPaused { wait: wait() },
-        Refusal::Draining,
         Refusal::Internal,
     ]
 }
