@@ -175,20 +175,6 @@ impl Account {
             .fold(Amendment::default(), |sum, (_, one)| sum.plus(*one))
     }
 
-    /// Applies an operator's change to the period of `now` and returns what it changed to.
-    pub(super) fn amend<E>(
-        &self,
-        now: Moment,
-        change: impl FnOnce(Amendment, Usd) -> Result<Amendment, E>,
-    ) -> Result<Amendment, E> {
-        let active = self.active(now);
-        let _alone = self.periods();
-        let period = &active.period;
-        let amendment = change(period.amendment(), period.position().spent)?;
-        period.amend(amendment);
-        Ok(amendment)
-    }
-
     /// Calls for a first lease, before anybody wants to spend.
     pub(super) fn want(&self, now: Moment) {
         self.active(now).period.want();

@@ -20,25 +20,10 @@ const SHARDS: usize = 16;
 /// Sessions with an account of their own.
 const SESSIONS: usize = 16_384;
 
-/// An operator's correction of what a budget has spent in the current period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adjustment {
-    /// Counts this as spent too.
-    Charge(Usd),
-    /// Takes this off what is spent.
-    Credit(Usd),
-}
-
-/// Why an operator's change was not made.
+/// An operator's change is for a budget that is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AmendError {
-    #[error("no such budget")]
-    Unknown,
-    #[error("more than the {spent} that are spent")]
-    MoreThanSpent { spent: Usd },
-    #[error("larger than any amount that can be kept")]
-    TooLarge,
-}
+#[error("no such budget")]
+pub struct NoSuchBudget;
 
 /// The ledger. One per process; shared by reference.
 #[derive(Debug)]
@@ -156,62 +141,17 @@ impl Ledger {
             .min()
     }
 
-    /// Raises the cap of one budget for the period of `now`; returns all that was granted in it.
-    ///
-    /// # Errors
-    /// When there is no such budget, or the sum cannot be kept.
-    pub fn grant(&self, id: &BudgetId, amount: Usd, now: Moment) -> Result<Usd, AmendError> {
-        let account = self.find(id).ok_or(AmendError::Unknown)?;
-        let amended = account.amend(now, |so_far, _| {
-            let granted = so_far.granted.checked_add(amount);
-            Ok(Amendment {
-                granted: granted.ok_or(AmendError::TooLarge)?,
-                ..so_far
-            })
-        })?;
-        Ok(amended.granted)
-    }
-
-    /// Corrects what one budget has spent in the period of `now`.
-    ///
-    /// # Errors
-    /// When there is no such budget, a credit is larger than what is spent, or the sum cannot be kept.
-    pub fn adjust(
-        &self,
-        id: &BudgetId,
-        adjustment: Adjustment,
-        now: Moment,
-    ) -> Result<(), AmendError> {
-        let account = self.find(id).ok_or(AmendError::Unknown)?;
-        account.amend(now, |so_far, spent| match adjustment {
-            Adjustment::Charge(amount) => Ok(Amendment {
-                charged: so_far
-                    .charged
-                    .checked_add(amount)
-                    .ok_or(AmendError::TooLarge)?,
-                ..so_far
-            }),
-            Adjustment::Credit(amount) if amount > spent => {
-                Err(AmendError::MoreThanSpent { spent })
-            }
-            Adjustment::Credit(amount) => Ok(Amendment {
-                credited: so_far
-                    .credited
-                    .checked_add(amount)
-                    .ok_or(AmendError::TooLarge)?,
-                ..so_far
-            }),
-        })?;
-        Ok(())
-    }
-
     /// Puts an operator's totals, by the start of the period that each is for, in place of the former ones. Saying them
     /// again changes nothing.
     ///
     /// # Errors
     /// When there is no such budget.
-    pub fn amend(&self, id: &BudgetId, totals: Vec<(Moment, Amendment)>) -> Result<(), AmendError> {
-        let account = self.find(id).ok_or(AmendError::Unknown)?;
+    pub fn amend(
+        &self,
+        id: &BudgetId,
+        totals: Vec<(Moment, Amendment)>,
+    ) -> Result<(), NoSuchBudget> {
+        let account = self.find(id).ok_or(NoSuchBudget)?;
         account.follow_amendments(totals);
         Ok(())
     }

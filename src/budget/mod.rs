@@ -24,7 +24,7 @@ pub use balances::Balances;
 pub use lease::{
     Answer, Ask, Boot, FleetOptions, FleetView, Micros, Purpose, Reply, Status, StoreNews,
 };
-pub use ledger::{Adjustment, AmendError, Ledger};
+pub use ledger::{Ledger, NoSuchBudget};
 pub use reservation::{Reservation, Settled};
 pub use sessions::SessionTerms;
 pub use spec::{

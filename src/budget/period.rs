@@ -150,10 +150,6 @@ impl Period {
         self.terms().retired = retired;
     }
 
-    pub fn amendment(&self) -> Amendment {
-        self.terms().amendment
-    }
-
     /// Brings the pool's allowance to the terms, or in a fleet to what the lease gives at the start.
     pub fn open(&self, now: Moment) {
         if let Some(leased) = &self.leased {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{NOON, team, usd, user};
 use crate::budget::{
-    Account, Adjustment, AmendError, Amendment, AtCap, Balances, BudgetId, BudgetSpec, Cause,
-    EventKind, Ledger, Settled, Span, Zone,
+    Account, Amendment, AtCap, Balances, BudgetId, BudgetSpec, Cause, EventKind, Ledger,
+    NoSuchBudget, Settled, Span, Zone,
 };
 use crate::domain::{Moment, Usd};
 
@@ -306,32 +306,28 @@ fn operators_grant_and_adjust_for_this_window() {
         .reserve(&accounts, usd("1.00"), NOON)
         .unwrap()
         .settle(usd("1.00"));
-    assert_eq!(ledger.grant(&spec.id, usd("2.00"), NOON), Ok(usd("2.00")));
+    let amend = |totals| ledger.amend(&spec.id, vec![(accounts[0].view(NOON).since, totals)]);
+    let granted = Amendment {
+        granted: usd("2.00"),
+        ..Amendment::default()
+    };
+    amend(granted).unwrap();
     assert_eq!(accounts[0].view(NOON).left, usd("2.00"));
     assert_eq!(accounts[0].view(NOON.plus(DAY)).left, usd("1.00"));
-    ledger
-        .adjust(&spec.id, Adjustment::Credit(usd("0.50")), NOON)
-        .unwrap();
-    ledger
-        .adjust(&spec.id, Adjustment::Charge(usd("2.00")), NOON)
-        .unwrap();
+    let corrected = Amendment {
+        charged: usd("2.00"),
+        credited: usd("0.50"),
+        ..granted
+    };
+    amend(corrected).unwrap();
     assert_eq!(accounts[0].view(NOON).spent, usd("2.50"));
     assert!(ledger.reserve(&accounts, usd("0.51"), NOON).is_err());
     ledger
         .reserve(&accounts, usd("0.50"), NOON)
         .unwrap()
         .release();
-    let refused = ledger.adjust(&spec.id, Adjustment::Credit(usd("2.51")), NOON);
-    assert_eq!(
-        refused,
-        Err(AmendError::MoreThanSpent { spent: usd("2.50") })
-    );
-    let unknown = ledger.grant(&BudgetId::new("team/none/day"), usd("1.00"), NOON);
-    assert_eq!(unknown, Err(AmendError::Unknown));
-    assert_eq!(
-        ledger.grant(&spec.id, Usd::MAX, NOON),
-        Err(AmendError::TooLarge)
-    );
+    let unknown = ledger.amend(&BudgetId::new("team/none/day"), Vec::new());
+    assert_eq!(unknown, Err(NoSuchBudget));
 }
 
 #[test]
