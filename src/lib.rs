@@ -11,6 +11,7 @@ pub mod document;
 pub mod domain;
 pub mod gateway;
 pub mod identity;
+mod keyed;
 pub mod ledger_store;
 pub mod live;
 pub mod metrics;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, from the ground up.
 const FLOORS: [&[&str]; 5] = [
-    &["domain", "document"],
+    &["domain", "document", "keyed"],
     &[
         "identity", "policy", "pricing", "budget", "scan", "provider",
     ],

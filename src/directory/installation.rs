@@ -6,12 +6,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use sha2::Sha256;
 
 use crate::domain::Secret;
+use crate::keyed;
 
 const FILE: &str = "installation.key";
 
@@ -54,9 +54,7 @@ impl InstallationKey {
     /// A key for one purpose. The same label always gives the same key; different labels give unrelated ones.
     #[must_use]
     pub fn derive(&self, label: &str) -> Secret<[u8; 32]> {
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(self.0.expose());
-        let mut mac = <Hmac<Sha256> as Mac>::new(&block.into());
+        let mut mac = keyed::mac(&self.0);
         mac.update(b"tollgate/1/");
         mac.update(label.as_bytes());
         Secret::new(mac.finalize().into_bytes().into())

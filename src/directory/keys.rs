@@ -1,8 +1,7 @@
 //! Virtual keys: making, listing, revoking.
 
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use sha2::Sha256;
 
 use super::apply::{note, write_budget};
 use super::installation::{KeyFileError, random};
@@ -12,6 +11,7 @@ use super::{Directory, DirectoryError};
 use crate::budget::{BudgetSpec, Scope, Window, Zone};
 use crate::domain::{KeyId, Moment, Name, Usd};
 use crate::identity::{self, NewKey};
+use crate::keyed;
 use crate::policy::Limits;
 
 /// A key to be made.
@@ -213,7 +213,7 @@ impl Directory {
 
     /// Refuses an installation key under which none of the stored hashes was made; adopts it where there are none.
     pub(super) fn check_key(&self) -> Result<(), DirectoryError> {
-        let mut mac = <Hmac<Sha256> as Mac>::new(&padded(self.key.virtual_keys().expose()).into());
+        let mut mac = keyed::mac(&self.key.virtual_keys());
         mac.update(b"directory");
         let mark = mac.finalize().into_bytes().to_vec();
         let mut connection = self.connection.borrow_mut();
@@ -238,12 +238,6 @@ impl Directory {
         transaction.commit()?;
         Ok(())
     }
-}
-
-fn padded(key: &[u8; 32]) -> [u8; 64] {
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(key);
-    block
 }
 
 fn check_owner(connection: &Connection, wish: KeyWish<'_>) -> Result<(), DirectoryError> {

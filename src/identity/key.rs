@@ -5,11 +5,12 @@
 
 use std::fmt;
 
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use sha2::{Digest, Sha256};
 
 use super::KeyError;
 use crate::domain::{KeyId, Secret};
+use crate::keyed;
 
 const PREFIX: &str = "tg_live_";
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -48,7 +49,7 @@ impl PresentedKey<'_> {
     /// The hash under which the directory knows it.
     #[must_use]
     pub fn hash(&self, pepper: &Secret<[u8; 32]>) -> KeyHash {
-        KeyHash(hmac(pepper.expose(), self.0.expose().as_bytes()))
+        hashed(pepper, self.0.expose())
     }
 }
 
@@ -62,7 +63,7 @@ impl NewKey {
     /// The hash under which to store it.
     #[must_use]
     pub fn hash(&self, pepper: &Secret<[u8; 32]>) -> KeyHash {
-        KeyHash(hmac(pepper.expose(), self.text.expose().as_bytes()))
+        hashed(pepper, self.text.expose())
     }
 }
 
@@ -147,13 +148,10 @@ fn checksum(text: &str) -> [u8; 4] {
     crc32c::crc32c(text.as_bytes()).to_be_bytes()
 }
 
-fn hmac(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
-    // HMAC takes a key of any length; the padded block is what it would make of it.
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(key);
-    let mut mac = <Hmac<Sha256> as Mac>::new(&block.into());
-    mac.update(text);
-    mac.finalize().into_bytes().into()
+fn hashed(pepper: &Secret<[u8; 32]>, text: &str) -> KeyHash {
+    let mut mac = keyed::mac(pepper);
+    mac.update(text.as_bytes());
+    KeyHash(mac.finalize().into_bytes().into())
 }
 
 /// The value of at most ten base-62 digits, checked before to be such.

@@ -1,17 +1,15 @@
 //! Which agent session a request belongs to, as a keyed digest: the client's own text is not kept.
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::domain::{KeyId, Secret};
+use crate::keyed;
 
 /// The digest of a session of a key; without the installation's key it tells nothing. The same name under another key is
 /// another session.
 #[must_use]
 pub fn session_digest(pepper: &Secret<[u8; 32]>, key: &KeyId, name: &[u8]) -> [u8; 16] {
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(pepper.expose());
-    let mut mac = <Hmac<Sha256> as Mac>::new(&block.into());
+    let mut mac = keyed::mac(pepper);
     mac.update(key.as_str().as_bytes());
     mac.update(&[0]);
     mac.update(name);

@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::domain::{Category, Secret};
+use crate::keyed;
 
 /// A rule's name, as its file gives it: `github-pat`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,14 +38,11 @@ pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
     pub(super) fn of(key: &Secret<[u8; 32]>, secret: &[u8]) -> Self {
-        let mut tag = [0; 16];
-        // HMAC takes a key of any length; an error here cannot happen, and would make all fingerprints equal, not wrong.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose()) {
-            mac.update(b"tollgate finding v1\0");
-            mac.update(secret);
-            tag.copy_from_slice(&mac.finalize().into_bytes()[..16]);
-        }
-        Self(tag)
+        let mut mac = keyed::mac(key);
+        mac.update(b"tollgate finding v1\0");
+        mac.update(secret);
+        let whole: [u8; 32] = mac.finalize().into_bytes().into();
+        Self(std::array::from_fn(|at| whole[at]))
     }
 
     /// Reads the 32 hexadecimal digits that `Display` writes.

@@ -5,6 +5,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::domain::{Category, Name, Secret};
+use crate::keyed;
 
 /// What every placeholder begins with.
 pub const PREFIX: &[u8] = b"TG_";
@@ -25,9 +26,7 @@ impl Placeholders {
     /// Under the installation's key, apart for every organisation.
     #[must_use]
     pub fn new(key: &Secret<[u8; 32]>, organisation: &Name) -> Self {
-        let mut padded = [0; 64];
-        padded[..32].copy_from_slice(key.expose());
-        let mut mac = <Hmac<Sha256> as Mac>::new(&padded.into());
+        let mut mac = keyed::mac(key);
         mac.update(b"tollgate placeholder v1\0");
         // A name holds no zero byte, so what follows cannot be taken for a part of it.
         mac.update(organisation.as_str().as_bytes());
