@@ -1,11 +1,12 @@
 //! The whole directory at one moment, for a snapshot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
 use super::amendments::{self, Amended};
+use super::keys::IS_OWNED;
 use super::organisation::{Budget, Organisation, Team, User};
 use super::records::{BudgetRecord, LimitsRecord, TeamRecord, from_json};
 use super::{Directory, DirectoryError};
@@ -86,7 +87,7 @@ impl Directory {
         let mut connection = self.connection.borrow_mut();
         let transaction = connection.transaction()?;
         let organisation = organisation(&transaction)?;
-        let roster = roster(&transaction, &organisation)?;
+        let roster = roster(&transaction, &organisation.name)?;
         let amendments = amendments::all(&transaction)?;
         let key_limits = key_limits(&transaction)?;
         let Organisation {
@@ -191,36 +192,21 @@ fn budgets(connection: &Connection, organisation: &Name) -> Result<Vec<Budget>, 
 
 fn roster(
     connection: &Connection,
-    organisation: &Organisation,
+    organisation: &Name,
 ) -> Result<Vec<(KeyHash, Entry)>, DirectoryError> {
-    let members: HashMap<&Name, HashSet<&Name>> = organisation
-        .teams
-        .iter()
-        .map(|team| {
-            (
-                &team.name,
-                team.users.iter().map(|user| &user.name).collect(),
-            )
-        })
-        .collect();
     let mut roster = Vec::new();
-    let mut statement =
-        connection.prepare("SELECT hash, id, team, user, expires, revoked FROM keys")?;
+    let query = format!("SELECT hash, id, team, user, expires, revoked, {IS_OWNED} FROM keys");
+    let mut statement = connection.prepare(&query)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let team = valid_name(row, 2)?;
-        let user = optional(row, 3)?.map(|user| Name::new(&user));
-        let is_member = members
-            .get(&team)
-            .is_some_and(|users| user.as_ref().is_none_or(|user| users.contains(user)));
         let entry = Entry {
             caller: Arc::new(Caller {
                 key: KeyId::new(&row.get::<_, String>(1)?),
-                organisation: organisation.name.clone(),
-                team,
-                user,
+                organisation: organisation.clone(),
+                team: valid_name(row, 2)?,
+                user: optional(row, 3)?.map(|user| Name::new(&user)),
             }),
-            revoked: !is_member || row.get::<_, Option<i64>>(5)?.is_some(),
+            revoked: !row.get::<_, bool>(6)? || row.get::<_, Option<i64>>(5)?.is_some(),
             expires: row.get::<_, Option<i64>>(4)?.map(Moment::from_micros),
         };
         roster.push((KeyHash::from_bytes(row.get(0)?), entry));

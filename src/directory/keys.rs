@@ -27,6 +27,11 @@ pub struct KeyWish<'a> {
     pub limits: Limits,
 }
 
+/// Whether a key's team, and user if it has one, are in the directory: otherwise it counts as revoked.
+pub(super) const IS_OWNED: &str = "CASE WHEN keys.user IS NULL
+    THEN EXISTS (SELECT 1 FROM teams WHERE teams.name = keys.team)
+    ELSE EXISTS (SELECT 1 FROM users WHERE users.team = keys.team AND users.name = keys.user) END";
+
 /// A key as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
@@ -36,6 +41,8 @@ pub struct KeyRow {
     pub created: Moment,
     pub expires: Option<Moment>,
     pub revoked: Option<Moment>,
+    /// Whether its team and user are still in the directory.
+    pub is_owned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +64,10 @@ impl KeyState {
 }
 
 impl KeyRow {
+    /// What a gateway takes the key for.
     #[must_use]
     pub fn state(&self, now: Moment) -> KeyState {
-        if self.revoked.is_some() {
+        if self.revoked.is_some() || !self.is_owned {
             KeyState::Revoked
         } else if self.expires.is_some_and(|end| end <= now) {
             KeyState::Expired
@@ -193,9 +201,10 @@ impl Directory {
     pub fn keys(&self) -> Result<Vec<KeyRow>, DirectoryError> {
         self.follow_file()?;
         let connection = self.connection.borrow();
-        let query =
-            "SELECT id, team, user, created, expires, revoked FROM keys ORDER BY created DESC, id";
-        let mut statement = connection.prepare(query)?;
+        let query = format!(
+            "SELECT id, team, user, created, expires, revoked, {IS_OWNED} FROM keys ORDER BY created DESC, id"
+        );
+        let mut statement = connection.prepare(&query)?;
         let rows = statement.query_map([], |row| {
             Ok(KeyRow {
                 id: KeyId::new(&row.get::<_, String>(0)?),
@@ -206,6 +215,7 @@ impl Directory {
                 created: Moment::from_micros(row.get(3)?),
                 expires: row.get::<_, Option<i64>>(4)?.map(Moment::from_micros),
                 revoked: row.get::<_, Option<i64>>(5)?.map(Moment::from_micros),
+                is_owned: row.get(6)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

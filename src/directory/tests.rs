@@ -178,6 +178,39 @@ fn a_key_of_a_pruned_team_or_user_no_longer_counts() {
 }
 
 #[test]
+fn a_key_is_listed_as_the_gateway_takes_it_also_when_its_owner_was_pruned_and_is_back() {
+    let (_dir, directory) = open();
+    apply(&directory, SHIPPED, false);
+    let make = |user| {
+        let wish = KeyWish {
+            team: "payments",
+            user,
+            ..KeyWish::default()
+        };
+        directory.create_key(wish, "test", NOW).unwrap()
+    };
+    let keys = [make(None), make(Some("ada"))];
+    let states = || {
+        keys.each_ref().map(|key| {
+            let listed = directory.keys().unwrap();
+            let row = listed.iter().find(|row| row.id == key.id).unwrap();
+            let taken = find(&directory, key.text.expose(), NOW);
+            assert_eq!(row.state(NOW) == KeyState::Active, taken.is_ok());
+            row.state(NOW)
+        })
+    };
+    let team = "organisation = \"acme\"\n[[team]]\nname = \"payments\"\n";
+    apply(&directory, team, true);
+    assert_eq!(states(), [KeyState::Active, KeyState::Revoked]);
+    apply(&directory, "organisation = \"acme\"\n", true);
+    assert_eq!(states(), [KeyState::Revoked; 2]);
+    apply(&directory, team, false);
+    assert_eq!(states(), [KeyState::Active, KeyState::Revoked]);
+    apply(&directory, SHIPPED, false);
+    assert_eq!(states(), [KeyState::Active; 2]);
+}
+
+#[test]
 fn a_key_for_nobody_is_refused_and_its_text_is_stored_nowhere() {
     let (dir, directory) = open();
     apply(&directory, SHIPPED, false);
