@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 
 use super::setup::{ConfigArg, WrongConfiguration};
 use crate::app::{self, AssembleError, Parts};
+use crate::audit::Decision;
 use crate::budget::{Balances, Ledger};
 use crate::directory::InstallationKey;
 use crate::domain::Name;
-use crate::gateway::redact::{self, Redacted, Terms};
+use crate::gateway::redact::{self, Terms};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::verdict;
 use crate::live::{Snapshot, Team};
-use crate::policy::RateLimiter;
+use crate::policy::{NoModel, RateLimiter};
+use crate::provider::{Endpoint, read_ask, splice_model};
 use crate::scan::{Body, Report};
 
 /// Try the policy on saved requests
@@ -36,7 +38,8 @@ enum PolicyCommand {
 
 /// Show what a saved request body would become
 ///
-/// Exit status 1 when it would be refused. Findings are named by place and category; the secrets themselves are not shown.
+/// Its form, its models and what is found in it are judged as the gateway would; hours, rates and budgets are not asked. Exit
+/// status 1 when it would be refused. Findings are named by place and category; the secrets themselves are not shown.
 #[derive(Debug, Args)]
 struct TestArgs {
     /// The request's body; `-` for standard input
@@ -58,7 +61,15 @@ struct TestArgs {
 /// What would happen.
 struct Verdict {
     report: Report,
-    outcome: Result<Option<Redacted>, Refusal>,
+    outcome: Result<Sent, Refusal>,
+}
+
+/// A request as it would leave.
+struct Sent {
+    body: Bytes,
+    placeholders: u64,
+    /// The model that the team's policy puts in the place of the named one, or of none.
+    renamed: Option<String>,
 }
 
 /// # Errors
@@ -71,7 +82,7 @@ pub fn run(args: &PolicyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let verdict = verdict(&snapshot, &organisation, &name, &team, &body);
     if args.body {
         if let Ok(sent) = &verdict.outcome {
-            out.write_all(sent.as_ref().map_or(&body[..], |redacted| &redacted.body))?;
+            out.write_all(&sent.body)?;
         }
     } else if args.json {
         writeln!(out, "{}", json_of(&verdict, &name, &team))?;
@@ -141,24 +152,77 @@ fn verdict(
     };
     let mut report = snapshot.inspection.scan_request(scanned, name, team);
     redact::forget_placeholders(body, &mut report);
-    let (_, refusal) = verdict::judge(team, &[(&report, None)]);
-    let outcome = match (refusal, &report.undecodable) {
-        (Some(refusal), _) => Err(refusal),
-        (None, Some(why)) if snapshot.settings.scan.blocks_undecodable() => {
-            Err(Refusal::Undecodable(why.to_string()))
-        }
-        (None, _) => {
-            let placeholders = snapshot.inspection.placeholders(organisation);
-            redact::apply(
-                body,
-                &report,
-                &team.actions,
-                &placeholders,
-                Terms::from(&snapshot.settings.scan),
-            )
-        }
-    };
+    let outcome = named_model(snapshot, team, body).and_then(|renamed| {
+        let (body, placeholders) = rewritten(snapshot, organisation, team, body, &report)?;
+        let body = match &renamed {
+            Some(model) => splice_model(&body, model).ok_or(Refusal::Internal)?,
+            None => body,
+        };
+        Ok(Sent {
+            body,
+            placeholders,
+            renamed,
+        })
+    });
     Verdict { report, outcome }
+}
+
+/// What the gateway decides before it looks into a body: its size and form, and every model that it names. The model to be
+/// put into it, where policy has another name for it.
+fn named_model(snapshot: &Snapshot, team: &Team, body: &[u8]) -> Result<Option<String>, Refusal> {
+    let limit = snapshot.settings.limits.body;
+    if body.len() as u64 > limit {
+        return Err(Refusal::BodyTooLarge { limit });
+    }
+    // Where it is going decides what it may cost, never whether it can be read.
+    let ask = read_ask(Endpoint::Messages, body)
+        .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
+    let asked = ask.model.as_deref();
+    // The name is not scanned: one that no table has may be anything.
+    let not_allowed = |model: &str, configured: bool| Refusal::ModelNotAllowed {
+        model: (configured || snapshot.prices.find("", model).known).then(|| model.to_owned()),
+    };
+    let chosen = team.policy.choose(&snapshot.settings.models.aliases, asked);
+    let chosen = chosen.map_err(|error| match error {
+        NoModel::Unnamed => Refusal::InvalidBody(
+            "`model` is missing, and your team has no default model".to_owned(),
+        ),
+        NoModel::NotAllowed(model) => not_allowed(model, asked != Some(model)),
+    })?;
+    let mut others = ask
+        .others
+        .iter()
+        .map(|other| other.name.as_deref().unwrap_or(""));
+    match others.find(|other| !team.policy.models.allows(other)) {
+        Some(other) => Err(not_allowed(other, false)),
+        None => Ok(chosen.renamed.then(|| chosen.model.to_owned())),
+    }
+}
+
+/// The body after what policy makes of the findings in it, and how many placeholders it has.
+fn rewritten(
+    snapshot: &Snapshot,
+    organisation: &Name,
+    team: &Team,
+    body: &Bytes,
+    report: &Report,
+) -> Result<(Bytes, u64), Refusal> {
+    let settings = &snapshot.settings.scan;
+    if let (_, Some(refusal)) = verdict::judge(team, &[(report, None)]) {
+        return Err(refusal);
+    }
+    if let Some(why) = &report.undecodable
+        && settings.blocks_undecodable()
+    {
+        return Err(Refusal::Undecodable(why.to_string()));
+    }
+    let placeholders = snapshot.inspection.placeholders(organisation);
+    let terms = Terms::from(settings);
+    let redacted = redact::apply(body, report, &team.actions, &placeholders, terms)?;
+    Ok(redacted.map_or_else(
+        || (body.clone(), 0),
+        |redacted| (redacted.body.into(), redacted.counts.values().sum()),
+    ))
 }
 
 fn print(verdict: &Verdict, name: &Name, team: &Team, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -176,16 +240,35 @@ fn print(verdict: &Verdict, name: &Name, team: &Team, out: &mut dyn Write) -> an
                 refusal.public_message()
             )?;
         }
-        Ok(Some(redacted)) => {
-            let count: u64 = redacted.counts.values().sum();
-            writeln!(
-                out,
-                "team {name}: sent with {count} placeholders, restored in the answer"
-            )?;
-        }
-        Ok(None) => writeln!(out, "team {name}: sent as it is")?,
+        Ok(sent) => writeln!(out, "team {name}: sent {}", manner(sent))?,
     }
     Ok(())
+}
+
+fn manner(sent: &Sent) -> String {
+    let mut manner = Vec::new();
+    if sent.placeholders > 0 {
+        let count = sent.placeholders;
+        manner.push(format!("with {count} placeholders, restored in the answer"));
+    }
+    if let Some(model) = &sent.renamed {
+        manner.push(format!("to the model `{model}`"));
+    }
+    if manner.is_empty() {
+        manner.push("as it is".to_owned());
+    }
+    manner.join(", ")
+}
+
+/// The word that the audit's row would have.
+fn decision(verdict: &Verdict) -> Decision {
+    match &verdict.outcome {
+        Err(Refusal::Secret { .. } | Refusal::Undecodable(_)) => Decision::Blocked,
+        Err(_) => Decision::Refused,
+        Ok(sent) if sent.placeholders > 0 => Decision::Redacted,
+        Ok(_) if verdict.report.findings.is_empty() => Decision::Allowed,
+        Ok(_) => Decision::Alerted,
+    }
 }
 
 fn json_of(verdict: &Verdict, name: &Name, team: &Team) -> Value {
@@ -203,11 +286,16 @@ fn json_of(verdict: &Verdict, name: &Name, team: &Team) -> Value {
             })
         })
         .collect();
-    let (decision, code, placeholders) = match &verdict.outcome {
-        Err(refusal) => ("refused", refusal.code(), 0),
-        Ok(Some(redacted)) => ("redacted", "", redacted.counts.values().sum()),
-        Ok(None) if findings.is_empty() => ("allowed", "", 0u64),
-        Ok(None) => ("alerted", "", 0),
+    let (code, placeholders, renamed) = match &verdict.outcome {
+        Err(refusal) => (refusal.code(), 0, None),
+        Ok(sent) => ("", sent.placeholders, sent.renamed.as_deref()),
     };
-    json!({"team": name.as_str(), "decision": decision, "code": code, "placeholders": placeholders, "findings": findings})
+    json!({
+        "team": name.as_str(),
+        "decision": decision(verdict).as_str(),
+        "code": code,
+        "placeholders": placeholders,
+        "renamed": renamed,
+        "findings": findings,
+    })
 }

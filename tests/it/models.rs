@@ -54,6 +54,46 @@ async fn an_alias_is_its_model_and_the_rest_of_the_body_passes_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn policy_test_says_what_the_gateway_does() {
+    let world = world("").await;
+    let policy = |flag| world.home.tollgate(&["policy", "test", flag, "saved.json"]);
+    for body in [
+        "{}",
+        "[]",
+        "{",
+        "{\"model\":3}",
+        "{\"model\":\"gpt-4\"}",
+        "{\"model\":\"gpt\"}",
+        "{\"model\":\"claude-new\",\"fallbacks\":[\"gpt-5.5\"]}",
+        "{\"model\":\"claude-new\",\"n\":0.5}",
+    ] {
+        world.home.write("saved.json", body);
+        let told = policy("--team=payments");
+        let told = (
+            told.status.code(),
+            String::from_utf8_lossy(&told.stdout).into_owned(),
+        );
+        let answer: Value = send(&world, body.to_owned())
+            .await
+            .json()
+            .await
+            .expect("JSON");
+        let message = answer["error"]["message"].as_str().expect("a refusal");
+        assert_eq!(told.0, Some(1), "{body}: {}", told.1);
+        assert!(told.1.contains(message), "{body}: {message}\n{}", told.1);
+        assert_eq!(policy("--body").stdout, b"", "{body}");
+    }
+    world.home.write("saved.json", &odd("\"sonnet\""));
+    assert_eq!(send(&world, odd("\"sonnet\"")).await.status(), 200);
+    assert_eq!(policy("--body").stdout, world.provider.last().body);
+    let told = String::from_utf8(policy("--team=payments").stdout).expect("UTF-8");
+    assert_eq!(
+        told,
+        "team payments: sent to the model `claude-haiku-4-5`\n"
+    );
+}
+
+#[tokio::test]
 async fn a_disallowed_model_is_refused_by_any_name_and_never_replaced() {
     let team = "default_model = \"claude-new\"\nfallback_models = [\"claude-haiku-4-5\"]\n";
     let world = world(team).await;

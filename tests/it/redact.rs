@@ -386,4 +386,9 @@ async fn a_saved_request_shows_what_it_would_become() {
     let refused = world.home.tollgate(&["policy", "test", "blocked.json"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stdout).contains("refused (secret_blocked)"));
+    let refused = world
+        .home
+        .tollgate(&["policy", "test", "--json", "blocked.json"]);
+    let told: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert_eq!(told["decision"], "blocked", "as in the audit");
 }
