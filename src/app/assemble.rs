@@ -347,12 +347,19 @@ const fn family_of(family: config::Family) -> scan::Family {
 fn known_values(settings: &Settings) -> Result<KnownValues, AssembleError> {
     let mut known = KnownValues::new();
     for provider in &settings.providers {
-        if let Ok(key) = provider.credential.resolve_here() {
-            known.add_value(&key);
+        if let Ok(key) = provider.credential.resolve_here()
+            && !known.add_value(&key)
+        {
+            warn!(provider = %provider.name, "its key is too short to be looked for in requests");
         }
     }
     for path in &settings.scan.known_values {
-        known.add_file(&Source::read(path)?.text);
+        let source = Source::read(path)?;
+        let left = known.add_file(&source.name, &source.text);
+        let left = left.map_err(AssembleError::Files)?;
+        if !left.is_empty() {
+            warn!(file = source.name, "{left}");
+        }
     }
     Ok(known)
 }

@@ -15,7 +15,7 @@ use crate::directory::{Organisation, parse_file};
 use crate::domain::Category;
 use crate::gateway::upstream::Authorities;
 use crate::pricing::PriceTable;
-use crate::scan::{Family, RuleFile, RuleSet};
+use crate::scan::{Family, KnownValues, RuleFile, RuleSet};
 
 /// Validate every configuration file and report all mistakes at once
 ///
@@ -88,6 +88,7 @@ fn check(args: &CheckArgs) -> Findings {
         Ok(settings) => {
             categories = rules(&settings, &mut found);
             prices(&settings, &mut found);
+            known_values(&settings, &mut found);
             files(&settings, &mut found);
             secrets(&settings, &mut found);
             let named = settings.scan.actions.named().map(|(category, _)| category);
@@ -195,11 +196,22 @@ fn prices(settings: &Settings, found: &mut Findings) {
     }
 }
 
-/// Files besides the configuration's own: known values, authorities, and the gateway's certificate and key.
-fn files(settings: &Settings, found: &mut Findings) {
+/// The files of known values, and what of them the gateway would not look for.
+fn known_values(settings: &Settings, found: &mut Findings) {
     for path in &settings.scan.known_values {
-        let _only_readable = read(path, found);
+        let Some(source) = read(path, found) else {
+            continue;
+        };
+        match KnownValues::new().add_file(&source.name, &source.text) {
+            Err(faults) => found.faults.extend(faults),
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => found.warnings.push(format!("{}: {left}", source.name)),
+        }
     }
+}
+
+/// Authorities, and the gateway's certificate and key.
+fn files(settings: &Settings, found: &mut Findings) {
     for path in settings.providers.iter().filter_map(|one| one.ca.as_ref()) {
         if let Some(source) = read(path, found)
             && let Err(why) = Authorities::read(source.text.as_bytes())

@@ -86,6 +86,34 @@ fn check_tells_the_mistakes_of_every_file_at_once() {
 }
 
 #[test]
+fn check_tells_which_known_values_nothing_would_look_for() {
+    let dir = folder();
+    let with = |files: &str| {
+        let text = format!("[scan]\nknown_values = {files}\n{PROVIDER}");
+        fs::write(dir.path().join("tollgate.toml"), text).unwrap();
+    };
+    let env = "DB_PASSWORD=hunter2\nMODE=production\nTOKEN=0123456789abcdef\n";
+    fs::write(dir.path().join(".env"), env).unwrap();
+    fs::write(dir.path().join("values.txt"), "hunter2\ncorrect horse\n").unwrap();
+    with("[\".env\"]");
+    let out = done(&dir, "check");
+    assert!(
+        out.contains(
+            "warning: DIR/.env: values that are not looked for: 1 under 8 bytes, 1 neither called nor looking like secrets\n"
+        ),
+        "{out}"
+    );
+    with("[\"values.txt\"]");
+    let (code, told) = tollgate(&dir, "check");
+    assert_eq!(code, wrong_configuration());
+    assert!(
+        told.contains("DIR/values.txt:1:1  a value under 8 bytes is too short to look for\n"),
+        "{told}"
+    );
+    assert!(!out.contains("hunter2") && !told.contains("hunter2"));
+}
+
+#[test]
 fn check_warns_of_a_category_that_no_rule_has_and_is_content() {
     let dir = folder();
     fs::write(

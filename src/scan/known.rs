@@ -2,6 +2,7 @@
 //! wants kept. Held in memory only.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -9,6 +10,7 @@ use super::confirm::{Confirmed, Kind};
 use super::engine::{BuildError, Engine, Memory, Wanted};
 use super::finding::Undecodable;
 use super::values::Values;
+use crate::document::Fault;
 use crate::domain::{Name, Secret};
 
 /// Shorter values would match by chance.
@@ -39,50 +41,65 @@ impl KnownValues {
     }
 
     /// Adds the values of a file that the caller has read: `.env`, TOML, YAML or properties (`NAME = value`), JSON, or one
-    /// value a line. Of named values only those that look like secrets, or are called so; how many were added.
-    pub fn add_file(&mut self, text: &str) -> usize {
-        let before = self.values.len();
+    /// value a line. Of named values only those that look like secrets, or are called so; what was left out is told.
+    ///
+    /// # Errors
+    /// The lines of a list of values that are too short to look for: each was meant.
+    pub fn add_file(&mut self, file: &str, text: &str) -> Result<LeftOut, Vec<Fault>> {
+        let mut left = LeftOut::default();
         match serde_json::from_str(text) {
-            Ok(json @ (Value::Object(_) | Value::Array(_))) => self.add_json("", &json),
-            _ => text.lines().for_each(|line| self.add_line(line)),
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => self.add_json("", &json, &mut left),
+            _ => self.add_lines(file, text, &mut left)?,
         }
-        self.values.len() - before
+        Ok(left)
     }
 
-    fn add_json(&mut self, name: &str, json: &Value) {
+    fn add_json(&mut self, name: &str, json: &Value, left: &mut LeftOut) {
         match json {
-            Value::String(value) => self.add_named(name, value),
-            Value::Array(items) => items.iter().for_each(|item| self.add_json(name, item)),
+            Value::String(value) => self.add_named(name, value, left),
+            Value::Array(items) => items
+                .iter()
+                .for_each(|item| self.add_json(name, item, left)),
             Value::Object(members) => members
                 .iter()
-                .for_each(|(name, member)| self.add_json(name, member)),
+                .for_each(|(name, member)| self.add_json(name, member, left)),
             _ => {}
         }
     }
 
-    fn add_line(&mut self, line: &str) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', ';', '[']) {
-            return;
+    fn add_lines(&mut self, file: &str, text: &str, left: &mut LeftOut) -> Result<(), Vec<Fault>> {
+        let mut has_names = false;
+        let mut short = Vec::new();
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with(['#', ';', '[']) {
+                continue;
+            }
+            if let Some((name, value)) = named(line) {
+                has_names = true;
+                self.add_named(name, value, left);
+            } else if !self.add_value(&Secret::new(line.to_owned())) {
+                short.push(Fault {
+                    file: file.to_owned(),
+                    line: number,
+                    column: 1,
+                    message: format!(
+                        "a value under {SHORTEST_VALUE} bytes is too short to look for"
+                    ),
+                });
+            }
         }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let is_name = |name: &str| {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-            !name.is_empty() && name.len() <= 64 && name.bytes().all(plain)
-        };
-        let pair = line.split_once('=').or_else(|| line.split_once(": "));
-        match pair.map(|(name, value)| (name.trim(), value.trim())) {
-            Some((name, value)) if is_name(name) && !value.trim_matches('=').is_empty() => {
-                let value = value.trim_matches(|c| matches!(c, '"' | '\''));
-                self.add_named(name, value);
-            }
-            _ => {
-                self.add_value(&Secret::new(line.to_owned()));
-            }
+        if has_names {
+            // Among settings, a line without a name is what holds them together.
+            left.short += short.len();
+            Ok(())
+        } else if short.is_empty() {
+            Ok(())
+        } else {
+            Err(short)
         }
     }
 
-    fn add_named(&mut self, name: &str, value: &str) {
+    fn add_named(&mut self, name: &str, value: &str, left: &mut LeftOut) {
         const TELLING: [&str; 9] = [
             "key",
             "token",
@@ -98,8 +115,13 @@ impl KnownValues {
         let named = TELLING.iter().any(|word| name.contains(word));
         let mixed = value.bytes().any(|b| b.is_ascii_digit())
             && value.bytes().any(|b| b.is_ascii_alphabetic());
-        if named || (mixed && value.len() >= 12) {
-            self.add_value(&Secret::new(value.to_owned()));
+        if value.is_empty() {
+            return;
+        }
+        if !named && !(mixed && value.len() >= 12) {
+            left.unlike += 1;
+        } else if !self.add_value(&Secret::new(value.to_owned())) {
+            left.short += 1;
         }
     }
 
@@ -112,6 +134,45 @@ impl KnownValues {
             self.entities.push((team.clone(), entity.to_owned()));
         }
         long_enough
+    }
+}
+
+/// The name and value of a line of settings.
+fn named(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let is_name = |name: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        !name.is_empty() && name.len() <= 64 && name.bytes().all(plain)
+    };
+    let (name, value) = line.split_once('=').or_else(|| line.split_once(": "))?;
+    let (name, value) = (name.trim(), value.trim());
+    let fits = is_name(name) && !value.trim_matches('=').is_empty();
+    fits.then(|| (name, value.trim_matches(|c| matches!(c, '"' | '\''))))
+}
+
+/// How many values of a file of settings nothing looks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Under [`SHORTEST_VALUE`] bytes.
+    pub short: usize,
+    /// Neither called nor looking like a secret.
+    pub unlike: usize,
+}
+
+impl LeftOut {
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.short + self.unlike == 0
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { short, unlike } = self;
+        write!(
+            f,
+            "values that are not looked for: {short} under {SHORTEST_VALUE} bytes, {unlike} neither called nor looking like secrets"
+        )
     }
 }
 
@@ -252,7 +313,7 @@ mod tests {
     fn files_of_settings_give_their_values_and_not_their_names() {
         let values = |text: &str| {
             let mut known = KnownValues::new();
-            known.add_file(text);
+            known.add_file("f", text).unwrap();
             let values = known.values.iter().map(|value| value.expose().clone());
             values.collect::<Vec<_>>()
         };
@@ -265,6 +326,27 @@ mod tests {
         assert_eq!(
             values("abcd-efgh-ijkl\nQUJDREVGRw==\n"),
             ["abcd-efgh-ijkl", "QUJDREVGRw=="]
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_file_is_told_and_a_short_value_of_a_list_is_a_mistake() {
+        let left = |text: &str| KnownValues::new().add_file("f", text);
+        let of = |short, unlike| Ok(LeftOut { short, unlike });
+        let env = "[a]\nMODE=production\nDB_PASSWORD='hunter2'\nTOKEN=abcdefgh\nEMPTY=\"\"\n";
+        assert_eq!(left(env), of(1, 1));
+        assert_eq!(left("db:\n  password: hunter2\n  host: db\n"), of(2, 1));
+        assert_eq!(
+            left(r#"{"a":{"token":"abc"},"b":["production","x"],"n":5}"#),
+            of(1, 2)
+        );
+        assert_eq!(left("correct horse\n# a\nbattery staple\n"), of(0, 0));
+        let faults = left("correct horse\n\nhunter2\nabc\n").unwrap_err();
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let told = told.join("\n");
+        assert_eq!(
+            told,
+            "f:3:1  a value under 8 bytes is too short to look for\nf:4:1  a value under 8 bytes is too short to look for"
         );
     }
 
