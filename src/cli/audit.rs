@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::setup::ConfigArg;
+use super::setup::{ConfigArg, WrongUse};
 use super::store::{Store, StoreArg};
 use super::table::write_table;
 use crate::audit::export::{self, Export, Format};
@@ -105,7 +105,7 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             listing,
         } => {
             let mut store = listing.store.open(&listing.config.settings()?)?;
-            let filter = listing.filter.read()?;
+            let filter = listing.filter.filter();
             let mut rows = store.source().page(&filter, Order::Newest, None, *lines)?;
             rows.reverse();
             list(&rows, listing.json, out)?;
@@ -135,7 +135,7 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             config,
         } => {
             let mut store = store.open(&config.settings()?)?;
-            let filter = filter.read()?;
+            let filter = filter.filter();
             let format = match format {
                 FormatArg::Csv => Format::Csv,
                 FormatArg::Ndjson => Format::Ndjson,
@@ -147,7 +147,8 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
                     write_all(store.source(), &filter, format, &mut BufWriter::new(file))?;
                 }
                 None if format == Format::Parquet && io::stdout().is_terminal() => {
-                    anyhow::bail!("Parquet is not for a terminal: name a file with --output");
+                    let wrong = "Parquet is not for a terminal: name a file with --output";
+                    return Err(WrongUse(wrong).into());
                 }
                 None => write_all(store.source(), &filter, format, out)?,
             }
@@ -168,7 +169,7 @@ fn collect(
     if limit == 0 {
         return Ok(rows);
     }
-    for_each::<QueryError>(store.source(), &filter.read()?, order, |record| {
+    for_each::<QueryError>(store.source(), &filter.filter(), order, |record| {
         rows.push(record.clone().into_owned());
         Ok(rows.len() < limit)
     })?;

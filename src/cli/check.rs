@@ -169,12 +169,7 @@ fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
                 .collect(),
         ),
         Err(faults) => {
-            found.faults.extend(faults.into_iter().map(|fault| Fault {
-                file: fault.file,
-                line: fault.line,
-                column: fault.column,
-                message: fault.message,
-            }));
+            found.faults.extend(faults.into_iter().map(Fault::from));
             None
         }
     }

@@ -5,12 +5,11 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::journal::{self, Done};
-use super::setup::{ConfigArg, operator};
+use super::setup::{ConfigArg, WrongUse, operator};
 use super::table::{shown, write_table};
 use crate::budget::Window;
 use crate::directory::{KeyRow, KeyState, KeyWish, Revocation};
@@ -115,7 +114,7 @@ fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     windows.sort_unstable();
     windows.dedup();
     if windows.len() < args.budgets.len() {
-        bail!("--budget names a window twice");
+        return Err(WrongUse("--budget names a window twice").into());
     }
     let (settings, directory) = args.config.directory()?;
     let now = Moment::now();

@@ -51,6 +51,8 @@ enum Command {
     Team(team::TeamArgs),
 }
 
+/// Status for wrong use, as clap has it.
+pub const EXIT_USE: u8 = 2;
 /// Status for a wrong configuration (sysexits' `EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
@@ -65,6 +67,10 @@ impl Cli {
             if pipe.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
                 // Whoever read the output has had enough of it, as `head` does.
                 return Ok(ExitCode::SUCCESS);
+            }
+            if let Some(wrong) = error.downcast_ref::<setup::WrongUse>() {
+                writeln!(stderr(), "error: {wrong}")?;
+                return Ok(ExitCode::from(EXIT_USE));
             }
             let wrong = error.downcast::<setup::WrongConfiguration>()?;
             writeln!(stderr(), "{wrong}")?;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::setup::{ConfigArg, WrongConfiguration};
+use super::setup::{ConfigArg, WrongConfiguration, WrongUse};
 use crate::app::{self, AssembleError, Parts};
 use crate::audit::Decision;
 use crate::budget::{Balances, Ledger};
@@ -132,7 +132,7 @@ fn team(snapshot: &Snapshot, asked: Option<&str>) -> anyhow::Result<(Name, Arc<T
     let found = match asked {
         Some(name) => teams.get_key_value(&Name::new(name)),
         None if teams.len() == 1 => teams.iter().next(),
-        None => bail!("name the team with --team"),
+        None => return Err(WrongUse("name the team with --team").into()),
     };
     let (name, team) = found.context("there is no such team")?;
     Ok((name.clone(), Arc::clone(team)))

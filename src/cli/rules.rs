@@ -69,7 +69,7 @@ pub fn run(args: &RulesArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             config,
         } => {
             let mut store = store.open(&config.settings()?)?;
-            report::Report::of(store.source(), &filter.read()?)?.write(*json, out)?;
+            report::Report::of(store.source(), &filter.filter())?.write(*json, out)?;
             Ok(ExitCode::SUCCESS)
         }
     }

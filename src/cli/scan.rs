@@ -19,8 +19,12 @@ use clap::{Args, ValueEnum};
 
 use self::found::{FileReport, Found};
 use self::inputs::Input;
+use super::setup::WrongConfiguration;
+use crate::document::Fault;
 use crate::domain::Secret;
-use crate::scan::{Body, Family, KnownValues, Limits, RuleFile, RuleSet, Scanner};
+use crate::scan::{
+    Body, BuildError, Family, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner,
+};
 
 /// Find secrets in files, directories, standard input or what git is about to commit
 ///
@@ -119,15 +123,19 @@ fn scanner(args: &ScanArgs) -> anyhow::Result<Scanner> {
     if own.is_empty() {
         files.extend(shipped::RULES);
     }
-    let rules = RuleSet::parse(&files, &families).map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the rules cannot be used:\n{}", lines.join("\n"))
-    })?;
+    let rules = RuleSet::parse(&files, &families).map_err(wrong_rules)?;
     // Fingerprints of the command line are the same everywhere, so that a list of allowed ones can be shared; those of an
     // installation are made with its own key.
     let key = Secret::new([0; 32]);
-    Scanner::build(rules, KnownValues::new(), &key, Limits::default())
-        .context("the rules cannot be used")
+    let built = Scanner::build(rules, KnownValues::new(), &key, Limits::default());
+    built.map_err(|error| match error {
+        BuildError::Rules(faults) => wrong_rules(faults).into(),
+        other @ BuildError::Matcher(_) => other.into(),
+    })
+}
+
+fn wrong_rules(faults: Vec<RuleFault>) -> WrongConfiguration {
+    WrongConfiguration(faults.into_iter().map(Fault::from).collect())
 }
 
 /// The named rule files with their text.

@@ -56,6 +56,11 @@ impl fmt::Display for WrongConfiguration {
 
 impl std::error::Error for WrongConfiguration {}
 
+/// A command that means nothing, as only its values together or the directory show: exit status 2, as for clap's own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub &'static str);
+
 /// Who runs the command, for the directory's history and the audit: the login behind `sudo`, else the user.
 #[must_use]
 pub fn operator() -> String {

@@ -50,7 +50,7 @@ pub fn run(args: &SpendArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         ByArg::Day => By::Day,
         ByArg::Context => By::Context,
     };
-    let filter = args.filter.read()?;
+    let filter = args.filter.filter();
     let mut sums = args
         .store
         .open(&args.config.settings()?)?

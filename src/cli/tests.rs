@@ -209,8 +209,6 @@ fn what_cannot_be_done_says_why() {
         tollgate(&dir, "key revoke key_none").0,
         "there is no key `key_none`"
     );
-    let twice = "key create --team payments --budget day=1 --budget day=2";
-    assert_eq!(tollgate(&dir, twice).0, "--budget names a window twice");
     for line in [
         "key create --team a --expires soon",
         "key create --team a --budget year=5",
@@ -223,6 +221,51 @@ fn what_cannot_be_done_says_why() {
             2,
             "{line}"
         );
+    }
+}
+
+#[test]
+fn wrong_use_ends_with_2() {
+    let dir = folder();
+    for line in [
+        "audit query --decision bogus",
+        "audit tail --since foo",
+        "audit export --format csv --until 2026-13-01",
+        "spend --by team --since foo",
+        "rules report --since foo",
+    ] {
+        let words = ["tollgate"].into_iter().chain(line.split(' '));
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+    let text = "organisation = \"acme\"\n[[team]]\nname = \"a\"\n[[team]]\nname = \"b\"\n";
+    fs::write(dir.path().join("directory.toml"), text).unwrap();
+    apply(&dir);
+    let saved = dir.path().join("tollgate.toml");
+    for line in [
+        "key create --team a --budget day=1 --budget day=2".to_owned(),
+        format!("policy test {}", saved.display()),
+    ] {
+        let code = tollgate(&dir, &line).0;
+        assert_eq!(code, format!("{:?}", ExitCode::from(2)), "{line}");
+    }
+}
+
+#[test]
+fn scan_tells_wrong_rules_as_rules_check_does() {
+    let dir = folder();
+    let rules = dir.path().join("wrong.toml");
+    fs::write(&rules, "[[rule]]\nid = \"x\"\n").unwrap();
+    let rules = rules.display();
+    for line in [
+        format!("rules check {rules}"),
+        format!("scan --rules {rules} {rules}"),
+        format!("scan --add-rules {rules} {rules}"),
+    ] {
+        let words = ["tollgate"].into_iter().chain(line.split(' '));
+        let ended = Cli::try_parse_from(words).unwrap().run(&mut Vec::new());
+        let code = format!("{:?}", ended.unwrap());
+        assert_eq!(code, wrong_configuration(), "{line}");
     }
 }
 

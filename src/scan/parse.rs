@@ -16,6 +16,7 @@ use super::cost;
 use super::finding::{Fingerprint, RuleId};
 use super::rule::{Family, Rule, RuleSet};
 use super::validate::Validator;
+use crate::document::Fault;
 use crate::domain::Category;
 
 /// Bytes between a keyword and its match, where a rule does not say.
@@ -55,6 +56,17 @@ pub struct RuleFault {
     pub line: usize,
     pub column: usize,
     pub message: String,
+}
+
+impl From<RuleFault> for Fault {
+    fn from(fault: RuleFault) -> Self {
+        Self {
+            file: fault.file,
+            line: fault.line,
+            column: fault.column,
+            message: fault.message,
+        }
+    }
 }
 
 impl fmt::Display for RuleFault {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -16,11 +17,11 @@ use crate::domain::Moment;
 #[derive(Clone, Debug, Default, Args)]
 pub struct FilterArgs {
     /// From this time on: 2026-11-01, 2026-11-01T08:00:00Z, or 24h, 7d ago
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<Moment>,
     /// Before this time
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<Moment>,
     #[arg(long)]
     pub organisation: Option<String>,
     #[arg(long)]
@@ -35,8 +36,8 @@ pub struct FilterArgs {
     pub model: Option<String>,
     #[arg(long)]
     pub provider: Option<String>,
-    /// allowed, alerted, redacted, blocked, refused, failed or lost
-    #[arg(long)]
+    /// What became of them
+    #[arg(long, value_parser = PossibleValuesParser::new(Decision::ALL.map(Decision::as_str)))]
     pub decision: Option<String>,
     /// Rows with a finding of this category
     #[arg(long)]
@@ -50,21 +51,8 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// # Errors
-    /// When a time or a decision is none.
-    pub fn read(&self) -> anyhow::Result<Filter> {
-        let now = Moment::now();
-        let moment =
-            |text: &Option<String>| text.as_deref().map(|text| when(text, now)).transpose();
-        if let Some(decision) = &self.decision
-            && !Decision::ALL.iter().any(|known| known.as_str() == decision)
-        {
-            let known: Vec<&str> = Decision::ALL.iter().map(|known| known.as_str()).collect();
-            bail!(
-                "`{decision}` is no decision; expected one of: {}",
-                known.join(", ")
-            );
-        }
+    #[must_use]
+    pub fn filter(&self) -> Filter {
         let exact = [
             (Exact::Organisation, &self.organisation),
             (Exact::Team, &self.team),
@@ -73,9 +61,9 @@ impl FilterArgs {
             (Exact::Provider, &self.provider),
             (Exact::Decision, &self.decision),
         ];
-        Ok(Filter {
-            since: moment(&self.since)?,
-            until: moment(&self.until)?,
+        Filter {
+            since: self.since,
+            until: self.until,
             request: self.request,
             category: self.category.clone(),
             model: self.model.clone(),
@@ -85,24 +73,27 @@ impl FilterArgs {
                 .collect(),
             requests_only: self.requests,
             with_findings: false,
-        })
+        }
     }
 }
 
 /// Reads a time: a date or a moment in UTC, or how long ago.
-fn when(text: &str, now: Moment) -> anyhow::Result<Moment> {
+pub fn time(text: &str) -> Result<Moment, String> {
+    when(text, Moment::now()).ok_or_else(|| {
+        format!("\"{text}\" is no time; write 2026-11-01, 2026-11-01T08:00:00Z, or 24h or 7d for so long ago")
+    })
+}
+
+fn when(text: &str, now: Moment) -> Option<Moment> {
     if let Some(ago) = ago(text) {
         let micros = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
-        return Ok(Moment::from_micros(now.micros().saturating_sub(micros)));
+        return Some(Moment::from_micros(now.micros().saturating_sub(micros)));
     }
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Moment::from_micros(at.as_microsecond()));
-    }
-    let date: Date = text.parse().with_context(|| {
-        format!("`{text}` is no time; write 2026-11-01, 2026-11-01T08:00:00Z, or 24h or 7d for so long ago")
-    })?;
-    let start = date.to_zoned(TimeZone::UTC)?;
-    Ok(Moment::from_micros(start.timestamp().as_microsecond()))
+    let at = text.parse().or_else(|_| {
+        let date: Date = text.parse()?;
+        Ok::<Timestamp, jiff::Error>(date.to_zoned(TimeZone::UTC)?.timestamp())
+    });
+    Some(Moment::from_micros(at.ok()?.as_microsecond()))
 }
 
 /// `90s`, `30m`, `24h`, `7d`, `4w`.
@@ -140,7 +131,7 @@ mod tests {
             "99999999999999999999d",
             "é",
         ] {
-            assert!(when(wrong, now).is_err(), "{wrong}");
+            assert!(when(wrong, now).is_none(), "{wrong}");
         }
     }
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::FilterArgs;
+use super::filter::time;
 use crate::audit::query::{Order, QueryError, for_each};
 use crate::audit::reconcile::{Costs, Drift};
 use crate::cli::setup::ConfigArg;
@@ -41,7 +42,7 @@ pub fn run(args: &ReconcileArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
     let path = &args.provider_export;
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let theirs = Costs::read(&text).with_context(|| path.display().to_string())?;
-    let filter = args.in_days_of(&theirs).read()?;
+    let filter = args.in_days_of(&theirs)?.filter();
     let mut ours = theirs.like();
     let mut store = args.store.open(&args.config.settings()?)?;
     for_each::<QueryError>(store.source(), &filter, Order::Oldest, |record| {
@@ -62,16 +63,17 @@ pub fn run(args: &ReconcileArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
 
 impl ReconcileArgs {
     /// Only the export's days are compared, unless told otherwise.
-    fn in_days_of(&self, theirs: &Costs) -> FilterArgs {
+    fn in_days_of(&self, theirs: &Costs) -> anyhow::Result<FilterArgs> {
         let mut filter = self.filter.clone();
         filter.requests = true;
         if let Some((first, last)) = theirs.days() {
-            filter.since.get_or_insert_with(|| first.to_owned());
-            filter
-                .until
-                .get_or_insert_with(|| format!("{last}T23:59:59.999999999Z"));
+            let end = format!("{last}T23:59:59.999999999Z");
+            let first = time(first).map_err(anyhow::Error::msg)?;
+            let end = time(&end).map_err(anyhow::Error::msg)?;
+            filter.since.get_or_insert(first);
+            filter.until.get_or_insert(end);
         }
-        filter
+        Ok(filter)
     }
 }
 

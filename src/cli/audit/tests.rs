@@ -84,8 +84,9 @@ fn tail_and_query_list_rows_for_people_and_as_json() {
         rows[0]["at"].as_str() > rows[2]["at"].as_str(),
         "newest first"
     );
-    let wrong = run(&dir, &["audit", "query", "--decision", "maybe"]);
-    assert!(wrong.0.contains("allowed, alerted"), "{}", wrong.0);
+    let wrong = ["tollgate", "audit", "query", "--decision", "maybe"];
+    let wrong = Cli::try_parse_from(wrong).unwrap_err().to_string();
+    assert!(wrong.contains("allowed, alerted"), "{wrong}");
 }
 
 #[test]
