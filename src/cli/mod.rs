@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod budget;
 pub mod check;
+mod clock;
 pub mod demo;
 pub mod journal;
 pub mod key;

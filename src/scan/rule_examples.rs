@@ -5,8 +5,8 @@ use std::fs;
 use super::*;
 use crate::domain::Secret;
 
-/// Fillings of each template.
-const SEEDS: u64 = 4;
+/// Fillings of each template: those of `rules check`.
+const SEEDS: u64 = 8;
 
 fn shipped(family: Family) -> RuleSet {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/rules");

@@ -1,22 +1,73 @@
-//! What a rule costs: the time that a scan takes with it alone, less the time without any rule.
+//! What a rule costs: the processor's time for a scan with it alone, as a share of a scan without any rule.
 
-use std::time::{Duration, Instant};
-
+use super::super::clock::processor_time;
 use super::super::scan::shipped;
 use crate::domain::Secret;
-use crate::scan::{Body, KnownValues, Limits, RuleSet, Scanner};
+use crate::scan::{Body, BuildError, KnownValues, Limits, RuleSet, Scanner};
 
-/// Bytes of the text that is scanned.
-const SIZE: usize = 256 << 10;
-/// Scans of which the fastest counts.
-const ROUNDS: usize = 7;
+/// Looks at a rule that passes at once, and the most at one that does not.
+const LOOKS: usize = 9;
+const MOST_LOOKS: usize = 45;
+
+/// Weighs rules against the same scan without any.
+pub struct Scale {
+    text: Vec<u8>,
+    none: Scanner,
+}
+
+impl Scale {
+    /// A scale with so many bytes of text to scan.
+    pub fn new(size: usize) -> Result<Self, BuildError> {
+        let key = Secret::new([0; 32]);
+        let (rules, known) = (RuleSet::default(), KnownValues::new());
+        Ok(Self {
+            text: text(size),
+            none: Scanner::build(rules, known, &key, Limits::default())?,
+        })
+    }
+
+    /// What the rules of this scanner add to a scan, in percent of it; over `enough`, only what was seen many times.
+    ///
+    /// What else runs on a machine slows both scans of a look down, and seldom begins or ends between them: so each look is
+    /// a share, and the middle one of all counts.
+    pub fn weigh(&self, scanner: &Scanner, enough: u64) -> u64 {
+        let mut looks = Vec::new();
+        loop {
+            let (without, with) = (nanos(&self.none, &self.text), nanos(scanner, &self.text));
+            looks.push(with.saturating_sub(without) * 100 / without.max(1));
+            let is_last = looks.len() == MOST_LOOKS;
+            let middle = looks.len() / 2;
+            let (_, cost, _) = looks.select_nth_unstable(middle);
+            if is_last || middle >= LOOKS / 2 && *cost <= enough {
+                return *cost;
+            }
+        }
+    }
+}
+
+/// The processor's time for one scan.
+fn nanos(scanner: &Scanner, text: &[u8]) -> u64 {
+    let mut workspace = scanner.workspace();
+    let body = Body {
+        bytes: text,
+        content_type: Some("text/plain"),
+        content_encoding: None,
+    };
+    let before = processor_time();
+    std::hint::black_box(scanner.scan(&mut workspace, body, None));
+    let time = processor_time().saturating_sub(before);
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 100)
+}
 
 /// Text as agents send it: settings, words, long tokens of every alphabet.
-pub fn text() -> Vec<u8> {
-    let mut text = Vec::with_capacity(SIZE + 4096);
+fn text(size: usize) -> Vec<u8> {
+    /// Lines of the shipped files that are left out between two, so that a short text has some of each.
+    const STEP: usize = 31;
+    let mut text = Vec::with_capacity(size + 4096);
     let mut state: u64 = 1;
-    while text.len() < SIZE {
-        for line in shipped::RULES.iter().flat_map(|file| file.text.lines()) {
+    for first in (0..STEP).cycle() {
+        let lines = shipped::RULES.iter().flat_map(|file| file.text.lines());
+        for line in lines.skip(first).step_by(STEP) {
             // A multiplicative generator (Steele and Vigna): only its looks matter.
             state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
             text.extend_from_slice(line.as_bytes());
@@ -24,38 +75,10 @@ pub fn text() -> Vec<u8> {
                 format!(" fn get_{:x}(item: &[u8]) {}\n", state >> 40, state).as_bytes(),
             );
         }
+        if text.len() >= size {
+            break;
+        }
     }
-    text.truncate(SIZE);
+    text.truncate(size);
     text
-}
-
-/// Nanoseconds per byte that the rules of this scanner add.
-pub fn of(scanner: &Scanner, text: &[u8]) -> f64 {
-    let key = Secret::new([0; 32]);
-    let none = Scanner::build(
-        RuleSet::default(),
-        KnownValues::new(),
-        &key,
-        Limits::default(),
-    );
-    let base = none.map_or(Duration::ZERO, |none| fastest(&none, text));
-    let with = fastest(scanner, text).saturating_sub(base);
-    let bytes = u32::try_from(text.len()).map_or(f64::INFINITY, f64::from);
-    with.as_secs_f64() * 1e9 / bytes
-}
-
-fn fastest(scanner: &Scanner, text: &[u8]) -> Duration {
-    let mut workspace = scanner.workspace();
-    let body = Body {
-        bytes: text,
-        content_type: Some("text/plain"),
-        content_encoding: None,
-    };
-    let once = |_| {
-        let before = Instant::now();
-        let report = scanner.scan(&mut workspace, body, None);
-        std::hint::black_box(report);
-        before.elapsed()
-    };
-    (0..ROUNDS).map(once).min().unwrap_or_default()
 }

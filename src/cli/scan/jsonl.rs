@@ -9,9 +9,9 @@ use std::io::{BufRead, Write};
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::clock::processor_time;
 use crate::scan::{Body, Report, Scanner, Undecodable};
 
 #[derive(Deserialize)]
@@ -58,7 +58,8 @@ pub fn answer(scanner: &Scanner, input: impl BufRead, out: &mut dyn Write) -> an
         };
         let before = processor_time();
         let report = scanner.scan(&mut workspace, body, None);
-        let ns = processor_time().saturating_sub(before);
+        let time = processor_time().saturating_sub(before);
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         serde_json::to_writer(&mut *out, &said(line.id, &report, ns))?;
         out.write_all(b"\n")?;
     }
@@ -82,14 +83,4 @@ fn said(id: u64, report: &Report, ns: u64) -> Answer<'_> {
         ns,
         undecodable: report.undecodable.map(Undecodable::code),
     }
-}
-
-/// Nanoseconds that this thread has run.
-fn processor_time() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u64::try_from(time.tv_nsec).unwrap_or(0),
-    );
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
