@@ -198,9 +198,16 @@ fn tell(key: &RowKey, kind: ChangeKind, old: &Rows<'_>, new: &Rows<'_>) -> Chang
         }
         _ => Vec::new(),
     };
+    let budget = new
+        .get(key)
+        .or_else(|| old.get(key))
+        .and_then(|row| row.budget);
     Change {
         kind,
-        what: key.to_string(),
+        what: budget.map_or_else(
+            || key.to_string(),
+            |budget| format!("budget {}", budget.spec.id),
+        ),
         fields,
     }
 }

@@ -25,11 +25,8 @@ fn organisation(top: &mut Table<'_>) -> Organisation {
     let mut budgets = budgets(top, &Scope::Organisation(name.clone()));
     let mut names = BTreeSet::new();
     let teams = top.each("team", |t| {
-        let team = team(t, &mut budgets);
-        if !names.insert(team.name.clone()) {
-            t.fault(format!("a second team `{}`", team.name));
-        }
-        team
+        let name = own_name(t, &mut names, |name| format!("a second team `{name}`"));
+        team(t, name, &mut budgets)
     });
     Organisation {
         name,
@@ -38,16 +35,28 @@ fn organisation(top: &mut Table<'_>) -> Organisation {
     }
 }
 
-fn team(t: &mut Table<'_>, all: &mut Vec<Budget>) -> Team {
-    let name = t.required("name", Name::new("?"), |v| v.name());
+/// The name of a team or user, which `others` have not; what is none is no second one either.
+fn own_name(
+    t: &mut Table<'_>,
+    others: &mut BTreeSet<Name>,
+    second: impl FnOnce(&Name) -> String,
+) -> Name {
+    let Some(name) = t.need("name").and_then(|v| v.name()) else {
+        return Name::new("?");
+    };
+    if !others.insert(name.clone()) {
+        t.fault(second(&name));
+    }
+    name
+}
+
+fn team(t: &mut Table<'_>, name: Name, all: &mut Vec<Budget>) -> Team {
     let policy = policy(t);
     all.extend(budgets(t, &Scope::Team(name.clone())));
     let mut names = BTreeSet::new();
     let users = t.each("user", |t| {
-        let user = t.required("name", Name::new("?"), |v| v.name());
-        if !names.insert(user.clone()) {
-            t.fault(format!("a second user `{user}` of team `{name}`"));
-        }
+        let second = |user: &Name| format!("a second user `{user}` of team `{name}`");
+        let user = own_name(t, &mut names, second);
         let scope = Scope::User {
             team: name.clone(),
             user: user.clone(),
@@ -159,18 +168,18 @@ fn days(value: &Value<'_>) -> Option<Vec<Weekday>> {
 
 fn budgets(t: &mut Table<'_>, scope: &Scope) -> Vec<Budget> {
     let mut windows = BTreeSet::new();
+    let known = Window::ALL.map(|window| (window.as_str(), window));
     t.each("budget", |t| {
-        let budget = budget(t, scope);
-        if !windows.insert(budget.spec.window) {
+        let window = t.need("window").and_then(|v| v.choice(&known));
+        let budget = budget(t, scope, window.unwrap_or(Window::Month));
+        if window.is_some_and(|window| !windows.insert(window)) {
             t.fault(format!("a second budget {}", budget.spec.id));
         }
         budget
     })
 }
 
-fn budget(t: &mut Table<'_>, scope: &Scope) -> Budget {
-    let windows = Window::ALL.map(|window| (window.as_str(), window));
-    let window = t.required("window", Window::Month, |v| v.choice(&windows));
+fn budget(t: &mut Table<'_>, scope: &Scope, window: Window) -> Budget {
     let limit = t.required("limit", Usd::ZERO, |v| v.amount());
     let zone = t.or("zone", Zone::utc(), |v| {
         v.parsed(|text| Zone::named(text).map_err(|error| error.to_string()))

@@ -96,6 +96,35 @@ fn a_change_is_told_field_by_field() {
 }
 
 #[test]
+fn a_change_of_the_organisations_budget_names_it_as_every_other_place_does() {
+    let (_dir, directory) = open();
+    let text = "[[budget]]\nwindow = \"total\"\nlimit = \"9\"\n";
+    let named = |name: &str| format!("organisation = \"{name}\"\n");
+    let told = apply(&directory, &format!("{}{text}", named("acme")), false);
+    assert!(
+        told.contains(&"added budget organisation/acme/total".to_owned()),
+        "{told:?}"
+    );
+    let told = apply(&directory, &format!("{}{text}", named("acme-inc")), false);
+    assert_eq!(
+        told,
+        ["changed organisation (name: \"acme\" → \"acme-inc\")"]
+    );
+    let told = apply(&directory, &named("acme-inc"), true);
+    assert_eq!(told, ["removed budget organisation/acme-inc/total"]);
+}
+
+#[test]
+fn names_and_windows_that_are_none_are_no_second_ones() {
+    let budgets = "[[team.budget]]\nwindow = \"year\"\nlimit = \"1\"\n".repeat(2);
+    let users = "[[team.user]]\nname = \"a b\"\n".repeat(2);
+    let teams = "[[team]]\nname = \"c d\"\n".repeat(2);
+    let told = told(&format!("organisation = \"acme\"\n{teams}{budgets}{users}"));
+    assert!(!told.contains("second"), "{told}");
+    assert_eq!(told.lines().count(), 6, "{told}");
+}
+
+#[test]
 fn a_changed_budget_has_a_newer_revision() {
     let (_dir, directory) = open();
     apply(&directory, SHIPPED, false);
