@@ -41,7 +41,7 @@ struct CreateArgs {
     #[arg(long)]
     user: Option<String>,
     /// How long it works, such as 90d
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
     expires: Option<Duration>,
     /// A cap of this key alone, such as day=5.00; may be given for several windows
     #[arg(long = "budget", value_name = "WINDOW=LIMIT", value_parser = cap)]
@@ -94,6 +94,16 @@ pub fn run(args: &KeyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         KeyCommand::Create(args) => create(args, out),
         KeyCommand::List(args) => list(args, out),
         KeyCommand::Revoke(args) => revoke(args, out),
+    }
+}
+
+/// Reads `90d`. A key that has expired when it is made is a mistake of whoever wrote it.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    if time.is_zero() {
+        Err("the key would have expired when it is made".to_owned())
+    } else {
+        Ok(time)
     }
 }
 

@@ -211,6 +211,7 @@ fn what_cannot_be_done_says_why() {
     );
     for line in [
         "key create --team a --expires soon",
+        "key create --team a --expires 0d",
         "key create --team a --budget year=5",
         "key create",
         "team",
