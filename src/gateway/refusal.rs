@@ -247,7 +247,7 @@ impl Refusal {
             Self::WebSocket => "WebSocket is not served here: use HTTP".to_owned(),
             Self::HeadersTooLarge => "the request's headers are too large".to_owned(),
             Self::AmbiguousLength => {
-                "Content-Length and Transfer-Encoding may not both be given".to_owned()
+                "the length of the body is told in more than one way: give one Content-Length, or Transfer-Encoding alone".to_owned()
             }
             Self::LengthRequired => "a body of this size needs a Content-Length".to_owned(),
             Self::BodyTooLarge { limit } => {

@@ -8,6 +8,9 @@ use super::field::Field;
 use super::others::Entry;
 use super::read::{MODEL_FAULT, Reader};
 
+/// What is wrong with a number of answers that is none.
+const ANSWERS_FAULT: &str = "`n` and `best_of` must be whole numbers of at most 4294967295";
+
 /// The longest name of a model.
 const MODEL: usize = 200;
 
@@ -48,7 +51,7 @@ impl Reader {
     pub(super) fn root_container(&mut self, field: Field, kind: Kind, at: u64) {
         match field {
             Field::Model => self.refuse("`model` must be a string", at),
-            Field::N | Field::BestOf => self.refuse("`n` and `best_of` must be whole numbers", at),
+            Field::N | Field::BestOf => self.refuse(ANSWERS_FAULT, at),
             Field::CacheControl => self.may_write(CacheWrites::FiveMinutes),
             Field::Container => {
                 self.demand.opaque = true;
@@ -86,10 +89,10 @@ impl Reader {
 
     fn answers(&mut self, field: Field, token: Token<'_>, at: u64) {
         let Token::Number(number) = token else {
-            return self.refuse("`n` and `best_of` must be whole numbers", at);
+            return self.refuse(ANSWERS_FAULT, at);
         };
         match (field, count(number)) {
-            (_, None) => self.refuse("`n` and `best_of` must be whole numbers", at),
+            (_, None) => self.refuse(ANSWERS_FAULT, at),
             (Field::N, Some(n)) => self.n = n.max(1),
             (_, Some(n)) => self.best_of = n.max(1),
         }
