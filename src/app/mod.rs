@@ -91,6 +91,8 @@ pub struct App {
     pub data: SocketAddr,
     pub admin: SocketAddr,
     config: PathBuf,
+    /// What it started with.
+    started: Arc<Settings>,
     shared: Arc<Shared>,
     /// Turned on when no new connection is to be taken.
     stop: channel::Sender<bool>,
@@ -198,7 +200,7 @@ impl App {
 
     async fn listen(
         path: &Path,
-        settings: &Settings,
+        settings: &Arc<Settings>,
         shared: Arc<Shared>,
         directory: Directory,
         fleet: Option<Fleet>,
@@ -250,6 +252,7 @@ impl App {
             data: data_address,
             admin: admin_address,
             config: path.to_owned(),
+            started: Arc::clone(settings),
             shared,
             stop,
             draining,
@@ -292,6 +295,20 @@ impl App {
     fn note_reload(&self, before: &Marks, now: &Marks) {
         let mut change = vec!["ok".to_owned()];
         change.extend(before.changes(now));
+        let waiting = self
+            .shared
+            .live
+            .load()
+            .settings
+            .wait_for_restart(&self.started);
+        if !waiting.is_empty() {
+            let waiting = waiting.join(", ");
+            warn!(
+                settings = waiting,
+                "these changes take effect only at a restart"
+            );
+            change.push(format!("only at a restart: {waiting}"));
+        }
         self.note("config.reloaded", &change.join("; "));
         if before.rules != now.rules {
             let change = format!("rules: {} -> {}", before.rules, now.rules);

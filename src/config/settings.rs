@@ -33,8 +33,27 @@ pub struct Settings {
     pub refusal: RefusalStatuses,
 }
 
+impl Settings {
+    /// What of these settings a gateway that started with `started` takes over only when it starts anew.
+    #[must_use]
+    pub fn wait_for_restart(&self, started: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("[listen]", self.listen != started.listen),
+            ("[state]", self.state != started.state),
+            (
+                "[limits] buffered",
+                self.limits.buffered != started.limits.buffered,
+            ),
+            ("[redis]", self.redis != started.redis),
+            ("[audit]", self.audit != started.audit),
+        ];
+        let waiting = pairs.into_iter().filter(|(_, differs)| *differs);
+        waiting.map(|(what, _)| what).collect()
+    }
+}
+
 /// `[listen]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Where agents point. Port 0 takes a free one.
     pub data: SocketAddr,
@@ -47,14 +66,14 @@ pub struct Listen {
 }
 
 /// The certificate of the data address: PEM files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
 /// `[state]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Segment log, databases, installation key.
     pub dir: PathBuf,
@@ -238,7 +257,7 @@ pub struct Cache {
 }
 
 /// `[redis]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
     /// `redis://`, `redis+cluster://`, `redis+sentinel://`, or `rediss` with TLS; without user and password.
     pub url: String,
@@ -250,7 +269,7 @@ pub struct Redis {
 }
 
 /// `[audit]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     pub durability: Durability,
     pub on_full: OnFull,
@@ -287,7 +306,7 @@ pub enum OnFull {
 }
 
 /// `[audit.clickhouse]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClickHouse {
     pub url: String,
     pub database: String,

@@ -168,6 +168,42 @@ async fn a_reload_changes_policy_and_a_wrong_file_changes_nothing() {
     assert_eq!(world.status(&secret).await, 400);
 }
 
+#[tokio::test]
+async fn a_reload_says_which_changes_wait_for_a_restart() {
+    let world = World::usual().await;
+    let file = world.home.path("tollgate.toml");
+    let settings = std::fs::read_to_string(file).expect("the configuration");
+    let moved = settings.replace("dir = \"state\"", "dir = \"elsewhere\"");
+    world
+        .home
+        .write("tollgate.toml", &moved.replace("h2c = true", "h2c = false"));
+    for times in 1..=2 {
+        world.gateway.signal("HUP");
+        let metric =
+            format!("tollgate_reloads_total{{result=\"ok\",what=\"configuration\"}} {times}");
+        wait_for(&world, &metric).await;
+    }
+    world.home.write("tollgate.toml", &settings);
+    world.gateway.signal("HUP");
+    let metric = "tollgate_reloads_total{result=\"ok\",what=\"configuration\"} 3";
+    wait_for(&world, metric).await;
+    world
+        .until("the rows of three reloads", || async {
+            world.actions("config.reloaded").len() == 3
+        })
+        .await;
+    let rows = world.actions("config.reloaded");
+    let waits = |row: &serde_json::Value| {
+        row.to_string()
+            .contains("only at a restart: [listen], [state]")
+    };
+    assert!(
+        waits(&rows[0]) && waits(&rows[1]) && !waits(&rows[2]),
+        "{rows:#?}"
+    );
+    assert!(world.gateway.log().contains("only at a restart"));
+}
+
 async fn wait_for(world: &World, metric: &str) {
     for _ in 0..200 {
         let text = world
