@@ -10,12 +10,11 @@ use std::fs;
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use parking_lot::Mutex;
 
 use self::found::{FileReport, Found};
 use self::inputs::Input;
@@ -23,13 +22,13 @@ use super::setup::WrongConfiguration;
 use crate::document::Fault;
 use crate::domain::Secret;
 use crate::scan::{
-    Body, BuildError, Family, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner,
+    Body, BuildError, Family, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner, Workspace,
 };
 
 /// Find secrets in files, directories, standard input or what git is about to commit
 ///
 /// Directories are read as git sees them: ignored files are left out. Secrets are shown masked. Exit status 1 when
-/// something was found.
+/// something was found or could not be read.
 #[derive(Debug, Args)]
 pub struct ScanArgs {
     /// Files and directories; `-` for standard input
@@ -39,6 +38,11 @@ pub struct ScanArgs {
     #[arg(long, conflicts_with_all = ["paths", "jsonl"])]
     staged: bool,
     /// Read bodies as JSON lines from standard input and answer each with its findings
+    ///
+    /// A line in: {"id": 1, "b64": "BODY IN BASE64", "ct": "CONTENT TYPE", "ce": "CONTENT ENCODING"}; `ct` and `ce` may be left
+    /// out. A line out: {"id": 1, "findings": [{"rule": "github-pat", "start": 10, "end": 50, "path": "$.messages[0].content"}],
+    /// "ns": 41000}; `start` and `end` are bytes of the body or -1, `ns` is the processor's time, and `undecodable` says why a
+    /// body could not be read whole. Exit status 0 whatever is found.
     #[arg(long, conflicts_with = "paths")]
     jsonl: bool,
     /// Families of rules to add to the secrets: context, generic, personal
@@ -83,10 +87,10 @@ impl With {
     }
 }
 
-/// Runs the scan; exit status 1 when something was found.
+/// Runs the scan; exit status 1 when something was found or could not be read.
 ///
 /// # Errors
-/// When rules or input cannot be read.
+/// When the rules cannot be read, or what is staged.
 pub fn run(args: &ScanArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let scanner = scanner(args)?;
     if args.jsonl {
@@ -96,16 +100,20 @@ pub fn run(args: &ScanArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let inputs = if args.staged {
         inputs::staged()?
     } else {
-        inputs::of_paths(&args.paths)?
+        inputs::of_paths(&args.paths)
     };
-    let reports = scan_all(&scanner, &inputs)?;
+    let (reports, unread) = scan_all(&scanner, inputs);
     let format = if args.json { Format::Json } else { args.format };
     match format {
         Format::Text => found::text(&scanner, &reports, out)?,
         Format::Json => found::json(&reports, out)?,
         Format::Sarif => sarif::write(&scanner, &reports, out)?,
     }
-    let clean = reports.iter().all(|report| report.found.is_empty());
+    out.flush()?;
+    for error in &unread {
+        writeln!(stderr(), "tollgate: {error:#}")?;
+    }
+    let clean = unread.is_empty() && reports.is_empty();
     Ok(ExitCode::from(u8::from(!clean)))
 }
 
@@ -150,65 +158,68 @@ pub(super) fn read_rules(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Strin
         .collect()
 }
 
-/// Scans everything on all processors; the reports come in the order of the inputs, without those that are clean.
-fn scan_all(scanner: &Scanner, inputs: &[Input]) -> anyhow::Result<Vec<FileReport>> {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-    let reports = Mutex::new(Vec::new());
-    let shows = stderr().is_terminal() && inputs.len() > 1;
+/// Scans everything on all processors: the reports of what is not clean, and why something could not be read, in the order
+/// of the inputs.
+fn scan_all(
+    scanner: &Scanner,
+    inputs: Vec<anyhow::Result<Input>>,
+) -> (Vec<FileReport>, Vec<anyhow::Error>) {
+    let count = inputs.len();
+    let next = Mutex::new(inputs.into_iter().enumerate());
+    let outcomes = Mutex::new(Vec::with_capacity(count));
+    let shows = stderr().is_terminal() && count > 1;
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..workers.min(inputs.len()) {
+        for _ in 0..workers.min(count) {
             scope.spawn(|| {
                 let mut workspace = scanner.workspace();
                 loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(input) = inputs.get(index) else {
+                    let Some((index, input)) = next.lock().next() else {
                         return;
                     };
                     if shows && index % 64 == 0 {
                         // A progress line that cannot be written is no reason to stop.
-                        let _ = write!(stderr(), "\r{index} of {} files", inputs.len());
+                        let _ = write!(stderr(), "\r{index} of {count} files");
                     }
-                    let read = input.read();
-                    let bytes = match read {
-                        Ok(bytes) => bytes,
-                        Err(error) => {
-                            if let Ok(mut failed) = failed.lock() {
-                                failed.get_or_insert(error);
-                            }
-                            continue;
-                        }
-                    };
-                    let body = Body {
-                        bytes: &bytes,
-                        content_type: None,
-                        content_encoding: None,
-                    };
-                    let report = scanner.scan(&mut workspace, body, None);
-                    let found: Vec<Found> = report
-                        .findings
-                        .iter()
-                        .map(|finding| Found::new(finding, &bytes))
-                        .collect();
-                    if !found.is_empty()
-                        && let Ok(mut reports) = reports.lock()
-                    {
-                        let file = input.name();
-                        reports.push((index, FileReport { file, found }));
-                    }
+                    let outcome = input.and_then(|input| scan_one(scanner, &mut workspace, &input));
+                    outcomes.lock().push((index, outcome));
                 }
             });
         }
     });
     if shows {
-        let _ = write!(stderr(), "\r{} files scanned    \n", inputs.len());
+        let _ = write!(stderr(), "\r{count} files scanned    \n");
     }
-    if let Ok(Some(error)) = failed.into_inner() {
-        return Err(error);
+    let mut outcomes = outcomes.into_inner();
+    outcomes.sort_by_key(|(index, _)| *index);
+    let (mut reports, mut unread) = (Vec::new(), Vec::new());
+    for (_, outcome) in outcomes {
+        match outcome {
+            Ok(report) if report.found.is_empty() => {}
+            Ok(report) => reports.push(report),
+            Err(error) => unread.push(error),
+        }
     }
-    let mut reports = reports.into_inner().unwrap_or_default();
-    reports.sort_by_key(|(index, _)| *index);
-    Ok(reports.into_iter().map(|(_, report)| report).collect())
+    (reports, unread)
+}
+
+fn scan_one(
+    scanner: &Scanner,
+    workspace: &mut Workspace,
+    input: &Input,
+) -> anyhow::Result<FileReport> {
+    let bytes = input.read()?;
+    let body = Body {
+        bytes: &bytes,
+        content_type: None,
+        content_encoding: None,
+    };
+    let report = scanner.scan(workspace, body, None);
+    let found = report.findings.iter();
+    Ok(FileReport {
+        file: input.name(),
+        found: found.map(|finding| Found::new(finding, &bytes)).collect(),
+    })
 }
 
 #[cfg(test)]

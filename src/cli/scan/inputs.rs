@@ -43,12 +43,13 @@ impl Input {
     }
 }
 
-/// Files as they are named, directories without what git ignores. Hidden files count: that is where `.env` is.
-pub fn of_paths(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+/// Files as they are named, directories without what git ignores, and what of them cannot be read. Hidden files count: that
+/// is where `.env` is.
+pub fn of_paths(paths: &[PathBuf]) -> Vec<anyhow::Result<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            inputs.push(Input::Standard);
+            inputs.push(Ok(Input::Standard));
             continue;
         }
         let walk = WalkBuilder::new(path)
@@ -57,17 +58,22 @@ pub fn of_paths(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             .sort_by_file_path(Ord::cmp)
             .build();
         for entry in walk {
-            let entry = entry?;
-            if entry.file_type().is_some_and(|kind| kind.is_file()) {
-                inputs.push(Input::File(entry.into_path()));
+            match entry {
+                Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+                    inputs.push(Ok(Input::File(entry.into_path())));
+                }
+                Ok(_) => {}
+                Err(error) => inputs.push(Err(error.into())),
             }
         }
     }
-    Ok(inputs)
+    inputs
 }
 
 /// Files that the next commit adds or changes, with their staged content.
-pub fn staged() -> anyhow::Result<Vec<Input>> {
+pub fn staged() -> anyhow::Result<Vec<anyhow::Result<Input>>> {
+    // Outside of a repository `git diff` is another command, and answers with all that it could do.
+    git(&["rev-parse", "--git-dir"])?;
     let names = git(&[
         "diff",
         "--cached",
@@ -80,12 +86,11 @@ pub fn staged() -> anyhow::Result<Vec<Input>> {
     let names = names
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty());
-    names
-        .map(|name| {
-            let name = std::str::from_utf8(name).context("a staged path is not UTF-8")?;
-            Ok(Input::Staged(format!("./{name}")))
-        })
-        .collect()
+    let input = |name| {
+        let name = std::str::from_utf8(name).context("a staged path is not UTF-8")?;
+        Ok(Input::Staged(format!("./{name}")))
+    };
+    Ok(names.map(input).collect())
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {

@@ -78,3 +78,9 @@ fn json_and_sarif_say_the_same() {
     );
     assert!(found && !out.contains("0123456789"));
 }
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_finding_of_the_others() {
+    let (out, failed) = run_with(&["/nowhere/at/all"]);
+    assert!(failed && out.contains("DIR/.env:2:5  acme-key"), "{out}");
+}
