@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     pub people: Arc<People>,
     pub inspection: Arc<Inspection>,
+    /// The directory whose entities the inspection looks for: the people may be newer.
+    pub inspects: Option<Arc<Census>>,
     pub prices: Arc<PriceTable>,
     pub upstreams: Arc<[Arc<Upstream>]>,
     /// Answers of teams that asked for it; empty after a reload.

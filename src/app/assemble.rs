@@ -65,6 +65,7 @@ pub fn assemble(
     Ok(Snapshot {
         cache: cache.map(Arc::new),
         settings,
+        inspects: people.census.clone(),
         people,
         inspection: Arc::new(inspection),
         prices: Arc::new(prices),

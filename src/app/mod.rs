@@ -35,7 +35,7 @@ use crate::audit::sqlite::SqliteSink;
 use crate::audit::{Label, Log, LogError, OperatorAction};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
-use crate::directory::{Directory, DirectoryError, InstallationKey, KeyFileError};
+use crate::directory::{Census, Directory, DirectoryError, InstallationKey, KeyFileError};
 use crate::domain::Moment;
 use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
@@ -114,7 +114,9 @@ pub struct Shared {
     pub log: Log,
     pub metrics: Arc<Metrics>,
     pub key: InstallationKey,
-    /// Held by whoever replaces the snapshot, so that no change undoes another.
+    /// Held by whoever compiles a scanner: for seconds.
+    pub compiling: Mutex<()>,
+    /// Held by whoever joins people with the ledger, until they are seated: for moments, so that a revocation need not wait.
     pub changing: Mutex<()>,
     /// What the files were that the snapshot was made of.
     marks: Mutex<Marks>,
@@ -124,24 +126,45 @@ impl Shared {
     /// Replaces the snapshot by one from the files as they are now, with the people as they are now. The marks of the
     /// files before, and now.
     fn rebuild(&self, path: &Path) -> Result<(Marks, Marks), StartError> {
-        let _alone = self.changing.lock();
+        let _alone = self.compiling.lock();
         let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
         let marks = Marks::of(path, &settings);
-        let parts = Parts {
+        let before = self.live.load();
+        let snapshot = assemble(settings, Arc::clone(&before.people), &self.parts())?;
+        adopt_names(&snapshot, &before);
+        self.replace(snapshot);
+        let before = std::mem::replace(&mut *self.marks.lock(), marks.clone());
+        Ok((before, marks))
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
             ledger: &self.ledger,
             rates: &self.rates,
             key: &self.key,
+        }
+    }
+
+    /// Seats the people of the directory as it is now.
+    fn seat(&self, census: Arc<Census>) {
+        let _alone = self.changing.lock();
+        let settings = &self.live.load().settings;
+        let people = assemble::people(census, settings, &self.parts());
+        self.live.seat(&Arc::new(people));
+    }
+
+    /// Replaces the snapshot by one that took its time, with the people that were seated in the meantime.
+    fn replace(&self, snapshot: Snapshot) {
+        let _alone = self.changing.lock();
+        let now = self.live.load();
+        let people = match &now.people.census {
+            Some(census) => {
+                let census = Arc::clone(census);
+                Arc::new(assemble::people(census, &snapshot.settings, &self.parts()))
+            }
+            None => Arc::clone(&now.people),
         };
-        let before = self.live.load();
-        let people = match &before.people.census {
-            Some(census) => Arc::new(assemble::people(Arc::clone(census), &settings, &parts)),
-            None => Arc::clone(&before.people),
-        };
-        let snapshot = assemble(settings, people, &parts)?;
-        adopt_names(&snapshot, &before);
-        self.live.replace(snapshot);
-        let before = std::mem::replace(&mut *self.marks.lock(), marks.clone());
-        Ok((before, marks))
+        self.live.replace(Snapshot { people, ..snapshot });
     }
 }
 
@@ -188,6 +211,7 @@ impl App {
             log,
             metrics: Arc::new(Metrics::new()?),
             key,
+            compiling: Mutex::new(()),
             changing: Mutex::new(()),
             marks,
         });
@@ -242,6 +266,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(serving),
             tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
+            tokio::spawn(watch::entities(Arc::clone(&shared))),
             tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
             tokio::spawn(watch::budgets(Arc::clone(&shared))),
             tokio::spawn(alerts::watch(Arc::clone(&shared))),

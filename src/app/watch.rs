@@ -8,7 +8,7 @@ use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
 use super::Shared;
-use super::assemble::{self, Parts};
+use super::assemble;
 use crate::directory::{Census, Directory, DirectoryError};
 use crate::domain::Name;
 use crate::gateway::upstream::Upstream;
@@ -57,47 +57,62 @@ pub async fn directory(mut directory: Directory, shared: Arc<Shared>) {
     }
 }
 
-/// Why the directory was not taken over.
-#[derive(Debug, thiserror::Error)]
-enum LookError {
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    #[error(transparent)]
-    Scanner(#[from] BuildError),
-}
-
 /// Loads the directory if it is another one than was seen, and seats its people.
-fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64, LookError> {
+fn look(directory: &Directory, seen: Option<u64>, shared: &Shared) -> Result<u64, DirectoryError> {
     let version = directory.version()?;
     if seen == Some(version) {
         return Ok(version);
     }
-    let census = Arc::new(directory.load()?);
-    let _alone = shared.changing.lock();
-    let now = shared.live.load();
-    let parts = Parts {
-        ledger: &shared.ledger,
-        rates: &shared.rates,
-        key: &shared.key,
-    };
-    let people = Arc::new(assemble::people(Arc::clone(&census), &now.settings, &parts));
-    let before = now.people.census.as_deref();
-    if before.is_some_and(|before| assemble::same_entities(before, &census)) {
-        shared.live.seat(&people);
-    } else {
-        let inspection = assemble::inspection_of(&people, &now, &shared.key)?;
-        shared.live.replace(Snapshot {
-            people,
-            inspection: Arc::new(inspection),
-            ..Snapshot::clone(&now)
-        });
-    }
+    shared.seat(Arc::new(directory.load()?));
     if seen.is_some() {
         info!("the directory changed");
         let reloads = &shared.metrics.reloads;
         reloads.with_label_values(&["directory", "ok"]).inc();
     }
     Ok(version)
+}
+
+/// Compiles the scanner anew when teams have other entities, until the process ends. Apart from the directory's changes, of
+/// which a revoked key must not wait so long.
+pub async fn entities(shared: Arc<Shared>) {
+    let mut turn = interval(DIRECTORY_TURN);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        if is_inspected(&shared.live.load()) {
+            continue;
+        }
+        let worker = Arc::clone(&shared);
+        let compiled = tokio::task::spawn_blocking(move || compile(&worker)).await;
+        if let Ok(Err(error)) = compiled {
+            warn!(%error, "the teams' new entities cannot be looked for yet");
+            tokio::time::sleep(DIRECTORY_GRACE).await;
+        }
+    }
+}
+
+/// Whether the scanner looks for the entities that the directory has.
+fn is_inspected(now: &Snapshot) -> bool {
+    match (&now.inspects, &now.people.census) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || assemble::same_entities(one, other),
+        (None, Some(_)) => false,
+        (_, None) => true,
+    }
+}
+
+fn compile(shared: &Shared) -> Result<(), BuildError> {
+    let _alone = shared.compiling.lock();
+    let now = shared.live.load();
+    // Whoever held the lock may have done it.
+    if !is_inspected(&now) {
+        let inspection = assemble::inspection_of(&now.people, &now, &shared.key)?;
+        shared.replace(Snapshot {
+            inspection: Arc::new(inspection),
+            inspects: now.people.census.clone(),
+            ..Snapshot::clone(&now)
+        });
+    }
+    Ok(())
 }
 
 /// Lets go of budgets that the directory has no more, until the process ends: each once its last request has ended.

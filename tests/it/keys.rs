@@ -82,6 +82,43 @@ async fn a_revoked_key_is_refused_within_a_second_and_a_new_one_served() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_is_refused_within_a_second_also_while_a_scanner_is_compiled() {
+    // All rules take a while to compile.
+    let world = World::start(crate::gateway::Wish {
+        shipped_rules: true,
+        ..crate::gateway::Wish::default()
+    })
+    .await;
+    let teams = "organisation = \"acme\"\n[[team]]\nname = \"payments\"\nentities = [\"Nimbus\"]\n";
+    for by_signal in [true, false] {
+        let key = world.home.create_key("payments");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(status_with(&world, &key).await.0, 200);
+        if by_signal {
+            world.gateway.signal("HUP");
+        } else {
+            world.home.write("directory.toml", teams);
+            world.home.apply();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.home.run(&["key", "revoke", &key]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(status_with(&world, &key).await.0, 401, "{by_signal}");
+    }
+    let blocked = || async {
+        world
+            .message("about Nimbus")
+            .send()
+            .await
+            .expect("an answer");
+        let rows = world.rows_now();
+        rows.last()
+            .is_some_and(|row| row.to_string().contains("entity"))
+    };
+    world.until("the new entity is looked for", blocked).await;
+}
+
+#[tokio::test]
 async fn an_expired_key_is_refused() {
     let world = World::usual().await;
     let text = world.home.run(&[
