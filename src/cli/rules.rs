@@ -237,7 +237,7 @@ pattern = '\bacme_[a-z0-9]{16}\b'
     fn the_shipped_rules_are_fast_enough_also_on_a_busy_machine() {
         // As much as a build for tests scans soon enough.
         let scale = Scale::new(2 << 10).unwrap();
-        let rules = RuleSet::parse(&shipped::RULES, &Family::ALL).unwrap();
+        let rules = RuleSet::parse(shipped::RULES, &Family::ALL).unwrap();
         let slow = |rule: &&Rule| {
             let only = rules.only(&rule.id);
             let (known, key) = (KnownValues::new(), Secret::new([0; 32]));

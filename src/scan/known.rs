@@ -115,10 +115,11 @@ impl KnownValues {
         let named = TELLING.iter().any(|word| name.contains(word));
         let mixed = value.bytes().any(|b| b.is_ascii_digit())
             && value.bytes().any(|b| b.is_ascii_alphabetic());
+        let is_secret = named || mixed && value.len() >= 12;
         if value.is_empty() {
             return;
         }
-        if !named && !(mixed && value.len() >= 12) {
+        if !is_secret {
             left.unlike += 1;
         } else if !self.add_value(&Secret::new(value.to_owned())) {
             left.short += 1;
