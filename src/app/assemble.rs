@@ -356,8 +356,7 @@ fn known_values(settings: &Settings) -> Result<KnownValues, AssembleError> {
     }
     for path in &settings.scan.known_values {
         let source = Source::read(path)?;
-        let left = known.add_file(&source.name, &source.text);
-        let left = left.map_err(AssembleError::Files)?;
+        let left = known.add_file(&source.text);
         if !left.is_empty() {
             warn!(file = source.name, "{left}");
         }

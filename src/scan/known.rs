@@ -10,7 +10,6 @@ use super::confirm::{Confirmed, Kind};
 use super::engine::{BuildError, Engine, Memory, Wanted};
 use super::finding::Undecodable;
 use super::values::Values;
-use crate::document::Fault;
 use crate::domain::{Name, Secret};
 
 /// Shorter values would match by chance.
@@ -42,16 +41,13 @@ impl KnownValues {
 
     /// Adds the values of a file that the caller has read: `.env`, TOML, YAML or properties (`NAME = value`), JSON, or one
     /// value a line. Of named values only those that look like secrets, or are called so; what was left out is told.
-    ///
-    /// # Errors
-    /// The lines of a list of values that are too short to look for: each was meant.
-    pub fn add_file(&mut self, file: &str, text: &str) -> Result<LeftOut, Vec<Fault>> {
+    pub fn add_file(&mut self, text: &str) -> LeftOut {
         let mut left = LeftOut::default();
         match serde_json::from_str(text) {
             Ok(json @ (Value::Object(_) | Value::Array(_))) => self.add_json("", &json, &mut left),
-            _ => self.add_lines(file, text, &mut left)?,
+            _ => self.add_lines(text, &mut left),
         }
-        Ok(left)
+        left
     }
 
     fn add_json(&mut self, name: &str, json: &Value, left: &mut LeftOut) {
@@ -67,35 +63,16 @@ impl KnownValues {
         }
     }
 
-    fn add_lines(&mut self, file: &str, text: &str, left: &mut LeftOut) -> Result<(), Vec<Fault>> {
-        let mut has_names = false;
-        let mut short = Vec::new();
-        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+    fn add_lines(&mut self, text: &str, left: &mut LeftOut) {
+        for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with(['#', ';', '[']) {
                 continue;
             }
             if let Some((name, value)) = named(line) {
-                has_names = true;
                 self.add_named(name, value, left);
             } else if !self.add_value(&Secret::new(line.to_owned())) {
-                short.push(Fault {
-                    file: file.to_owned(),
-                    line: number,
-                    column: 1,
-                    message: format!(
-                        "a value under {SHORTEST_VALUE} bytes is too short to look for"
-                    ),
-                });
+                left.short += 1;
             }
-        }
-        if has_names {
-            // Among settings, a line without a name is what holds them together.
-            left.short += short.len();
-            Ok(())
-        } else if short.is_empty() {
-            Ok(())
-        } else {
-            Err(short)
         }
     }
 
@@ -314,7 +291,7 @@ mod tests {
     fn files_of_settings_give_their_values_and_not_their_names() {
         let values = |text: &str| {
             let mut known = KnownValues::new();
-            known.add_file("f", text).unwrap();
+            known.add_file(text);
             let values = known.values.iter().map(|value| value.expose().clone());
             values.collect::<Vec<_>>()
         };
@@ -331,9 +308,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_file_is_told_and_a_short_value_of_a_list_is_a_mistake() {
-        let left = |text: &str| KnownValues::new().add_file("f", text);
-        let of = |short, unlike| Ok(LeftOut { short, unlike });
+    fn what_is_left_out_of_a_file_is_told() {
+        let left = |text: &str| KnownValues::new().add_file(text);
+        let of = |short, unlike| LeftOut { short, unlike };
         let env = "[a]\nMODE=production\nDB_PASSWORD='hunter2'\nTOKEN=abcdefgh\nEMPTY=\"\"\n";
         assert_eq!(left(env), of(1, 1));
         assert_eq!(left("db:\n  password: hunter2\n  host: db\n"), of(2, 1));
@@ -342,13 +319,7 @@ mod tests {
             of(1, 2)
         );
         assert_eq!(left("correct horse\n# a\nbattery staple\n"), of(0, 0));
-        let faults = left("correct horse\n\nhunter2\nabc\n").unwrap_err();
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        let told = told.join("\n");
-        assert_eq!(
-            told,
-            "f:3:1  a value under 8 bytes is too short to look for\nf:4:1  a value under 8 bytes is too short to look for"
-        );
+        assert_eq!(left("correct horse\n\nhunter2\nabc\n"), of(2, 0));
     }
 
     #[test]

@@ -115,12 +115,12 @@ async fn an_idle_gateway_stops_at_once() {
 }
 
 #[tokio::test]
-async fn the_start_tells_which_known_values_nothing_looks_for_and_refuses_a_list_with_such() {
+async fn the_start_tells_which_known_values_nothing_looks_for() {
     let wish = Wish {
         scan: "known_values = [\"values\"]".to_owned(),
         ..Wish::default()
     };
-    let mut world = World::with(wish, |home| {
+    let world = World::with(wish, |home| {
         home.write("values", "DB_PASSWORD=hunter2\nTOKEN=0123456789abcdef\n");
         home.serve()
     })
@@ -128,13 +128,7 @@ async fn the_start_tells_which_known_values_nothing_looks_for_and_refuses_a_list
     let log = world.gateway.log();
     assert!(log.contains("1 under 8 bytes, 0 neither"), "{log}");
     assert_eq!(world.status("is 0123456789abcdef it?").await, 400);
-    world.gateway.kill();
-    world.home.write("values", "correct horse\nhunter2\n");
-    let refused = world.home.tollgate(&["serve"]);
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(78), "{told}");
-    assert!(told.contains("values:2:1  a value under 8 bytes"), "{told}");
-    assert!(!log.contains("hunter2") && !told.contains("hunter2"));
+    assert!(!log.contains("hunter2"));
 }
 
 #[tokio::test]
