@@ -20,7 +20,7 @@ use crate::live::{Inspection, People, Snapshot, Team};
 use crate::policy::{self, Gate, RateLimiter, Subject};
 use crate::pricing::{PriceFault, PriceTable};
 use crate::provider::Dialect;
-use crate::scan::{self, BuildError, KnownValues, Limits, RuleFault, RuleFile, RuleSet, Scanner};
+use crate::scan::{self, BuildError, KnownValues, Limits, RuleFile, RuleSet, Scanner};
 
 /// What outlives a snapshot.
 pub struct Parts<'a> {
@@ -268,15 +268,6 @@ fn of_prices(fault: PriceFault) -> Fault {
     }
 }
 
-fn of_rules(fault: RuleFault) -> Fault {
-    Fault {
-        file: fault.file,
-        line: fault.line,
-        column: fault.column,
-        message: fault.message,
-    }
-}
-
 /// The rules and values that are in force, with the names of these people's teams. No file is read: what an operator has
 /// edited counts at a reload, and must not come in with another team.
 ///
@@ -332,7 +323,7 @@ fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
         .map(|family| family_of(*family))
         .collect();
     RuleSet::parse(&files, &families)
-        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_rules).collect()))
+        .map_err(|faults| AssembleError::Files(faults.into_iter().map(Fault::from).collect()))
 }
 
 const fn family_of(family: config::Family) -> scan::Family {

@@ -16,11 +16,12 @@ use crate::audit::Decision;
 use crate::budget::{Balances, Ledger};
 use crate::directory::InstallationKey;
 use crate::domain::Name;
+use crate::gateway::choice;
 use crate::gateway::redact::{self, Terms};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::verdict;
 use crate::live::{Snapshot, Team};
-use crate::policy::{NoModel, RateLimiter};
+use crate::policy::RateLimiter;
 use crate::provider::{Endpoint, read_ask, splice_model};
 use crate::scan::{Body, Report};
 
@@ -177,26 +178,8 @@ fn named_model(snapshot: &Snapshot, team: &Team, body: &[u8]) -> Result<Option<S
     // Where it is going decides what it may cost, never whether it can be read.
     let ask = read_ask(Endpoint::Messages, body)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
-    let asked = ask.model.as_deref();
-    // The name is not scanned: one that no table has may be anything.
-    let not_allowed = |model: &str, configured: bool| Refusal::ModelNotAllowed {
-        model: (configured || snapshot.prices.find("", model).known).then(|| model.to_owned()),
-    };
-    let chosen = team.policy.choose(&snapshot.settings.models.aliases, asked);
-    let chosen = chosen.map_err(|error| match error {
-        NoModel::Unnamed => Refusal::InvalidBody(
-            "`model` is missing, and your team has no default model".to_owned(),
-        ),
-        NoModel::NotAllowed(model) => not_allowed(model, asked != Some(model)),
-    })?;
-    let mut others = ask
-        .others
-        .iter()
-        .map(|other| other.name.as_deref().unwrap_or(""));
-    match others.find(|other| !team.policy.models.allows(other)) {
-        Some(other) => Err(not_allowed(other, false)),
-        None => Ok(chosen.renamed.then(|| chosen.model.to_owned())),
-    }
+    let chosen = choice::choose(snapshot, team, &ask)?;
+    Ok(chosen.renamed.then_some(chosen.model))
 }
 
 /// The body after what policy makes of the findings in it, and how many placeholders it has.

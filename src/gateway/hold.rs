@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Gateway;
 use super::admit::{Destination, Standing};
+use super::choice::Chosen;
 use super::clamp::Clamp;
 use super::ctx::{Ctx, Passage};
-use super::prepare::Chosen;
 use super::refusal::{Hidden, Refusal};
 use crate::budget::{BudgetId, CapReached, Cause, Reservation};
 use crate::config::Opaque;

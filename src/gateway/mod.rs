@@ -7,6 +7,7 @@ pub mod admit;
 mod attempts;
 pub mod body;
 pub mod cache;
+pub mod choice;
 mod clamp;
 pub mod close;
 pub mod ctx;

@@ -10,6 +10,7 @@ use super::admit::{Destination, Standing};
 use super::attempts::Trail;
 use super::body::{self, Gathered, UploadLimits};
 use super::cache::{Kept, Ticket};
+use super::choice::{self, Chosen};
 use super::ctx::{Ctx, Passage, Terms};
 use super::hold::{self, Held};
 use super::listing::Listing;
@@ -18,7 +19,6 @@ use super::refusal::Refusal;
 use super::{Gateway, inspect, verdict};
 use crate::audit::Label;
 use crate::domain::Demand;
-use crate::policy::NoModel;
 use crate::provider::{Ask, Endpoint, read_ask, splice_include_usage, splice_model};
 use crate::scan::restore::Restorations;
 
@@ -266,50 +266,23 @@ async fn plain_body(
     inspect::unpack(&ctx.snapshot.inspection, encodings, &gathered.bytes, most).await
 }
 
-/// The model that a request goes to, and those that are tried after it.
-pub(super) struct Chosen {
-    pub(super) model: String,
-    /// Whether the body names another one, or none.
-    renamed: bool,
-    pub(super) fallbacks: Vec<String>,
-}
-
-/// What the request means by its model, if the team may use that: an alias is resolved, the team's default stands in for
-/// none. Never another one in its place.
+/// Chooses the request's model, and notes what it asked for: once it has been scanned, unless its name is known.
 fn choose_model(
     ctx: &mut Ctx,
     standing: &Standing,
     endpoint: Endpoint,
     ask: &mut Ask,
 ) -> Result<Chosen, Refusal> {
-    let asked = ask.model.clone();
-    ctx.row.model = Label::clean(asked.as_deref().unwrap_or(""), Label::MODEL);
-    let aliases = &ctx.snapshot.settings.models.aliases;
-    let chosen = match standing.team.policy.choose(aliases, asked.as_deref()) {
-        Ok(choice) => Chosen {
-            model: choice.model.to_owned(),
-            renamed: choice.renamed,
-            fallbacks: choice.fallbacks.into_iter().map(str::to_owned).collect(),
-        },
-        Err(NoModel::Unnamed) => {
-            return Err(Refusal::InvalidBody(
-                "`model` is missing, and your team has no default model".to_owned(),
-            ));
-        }
-        Err(NoModel::NotAllowed(model)) => {
-            let renamed = asked.as_deref() != Some(model);
-            let known = renamed || is_known(ctx, model);
-            let model = known.then(|| Label::clean(model, Label::MODEL).to_string());
-            if !known {
-                ctx.row.model = Label::withheld();
-            }
-            return Err(Refusal::ModelNotAllowed { model });
-        }
-    };
+    let asked = ask.model.as_deref().unwrap_or("");
+    ctx.row.model = Label::clean(asked, Label::MODEL);
+    let chosen = choice::choose(&ctx.snapshot, &standing.team, ask);
+    if chosen.is_err() && !asked.is_empty() && !choice::is_known(&ctx.snapshot, asked) {
+        ctx.row.model = Label::withheld();
+    }
+    let chosen = chosen?;
     if chosen.renamed {
         ask.rename(endpoint, &chosen.model);
     }
-    check_others(ctx, standing, ask)?;
     Ok(chosen)
 }
 
@@ -343,29 +316,4 @@ fn spliced(
         usage_injected: told.is_some(),
         body: told.or(body),
     })
-}
-
-/// Models that may answer or advise besides the first pass the same list. One that the provider chooses passes only where
-/// every model does.
-fn check_others(ctx: &mut Ctx, standing: &Standing, ask: &Ask) -> Result<(), Refusal> {
-    let models = &standing.team.policy.models;
-    let names = ask.others.iter().map(|one| one.name.as_deref());
-    let Some(refused) = names
-        .map(Option::unwrap_or_default)
-        .find(|name| !models.allows(name))
-    else {
-        return Ok(());
-    };
-    let asked = ask.model.as_deref().unwrap_or_default();
-    if !is_known(ctx, asked) {
-        ctx.row.model = Label::withheld();
-    }
-    let model = is_known(ctx, refused).then(|| Label::clean(refused, Label::MODEL).to_string());
-    Err(Refusal::ModelNotAllowed { model })
-}
-
-/// Whether a table has the name. The body has not been scanned yet when a model is chosen, and another name may be
-/// anything: neither shown nor kept.
-fn is_known(ctx: &Ctx, model: &str) -> bool {
-    ctx.snapshot.prices.find("", model).known
 }
