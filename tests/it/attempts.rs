@@ -119,6 +119,9 @@ async fn a_short_retry_after_is_waited_for_and_a_long_one_is_the_clients() {
             .iter()
             .all(|row| row["cost_usd"] == "0.00" && row["reserved_usd"] != "0.00")
     );
+    // The one that was tried again and the two that the client saw.
+    let failures = r#"tollgate_upstream_failures_total{kind="status",provider="anthropic"} 3"#;
+    world.metrics_with(failures).await;
 }
 
 #[tokio::test]

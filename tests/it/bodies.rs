@@ -249,6 +249,8 @@ async fn headers_over_the_limit_are_refused() {
         .await
         .expect("an answer");
     assert_eq!(answer.status(), 431);
+    let told: serde_json::Value = answer.json().await.expect("JSON");
+    assert_eq!(told["type"], "error", "in the caller's dialect: {told}");
     assert_eq!(world.rows(1).await[0]["code"], "headers_too_large");
 }
 

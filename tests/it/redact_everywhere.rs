@@ -95,6 +95,8 @@ async fn where_the_other_place_cannot_be_rewritten_the_request_is_refused_or_it_
         let row = world.rows(1).await.pop().expect("a row");
         let told = row["findings"].to_string();
         assert_eq!(told.contains("unredacted"), status == 200, "{told}");
+        assert_eq!(told.contains("block"), status == 400, "{told}");
+        assert_eq!(told.contains("\"redact\""), status == 200, "{told}");
     }
 }
 

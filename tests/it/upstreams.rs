@@ -100,6 +100,8 @@ async fn a_provider_that_does_not_answer_is_a_504() {
     assert_eq!(answer.status(), 504);
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(world.rows(1).await[0]["code"], "upstream_timeout");
+    let failures = r#"tollgate_upstream_failures_total{kind="timeout",provider="anthropic"} 1"#;
+    world.metrics_with(failures).await;
 }
 
 #[tokio::test]
