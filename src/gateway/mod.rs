@@ -263,7 +263,10 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        if error.is_none() {
+            relay::end_without_body(ctx);
+        }
         close::close(session, ctx, &self.log, &self.metrics).await;
     }
 }

@@ -77,7 +77,7 @@ impl Relay {
             status: head.status.as_u16(),
             first_byte: None,
             bytes: 0,
-            ended: has_no_body(head),
+            ended: false,
             keeper: passage
                 .ticket
                 .take()
@@ -268,12 +268,6 @@ fn forget_foreign(head: &mut ResponseHeader) {
     }
 }
 
-/// Whether the head is the whole answer: Pingora tells no end of a body then.
-fn has_no_body(head: &ResponseHeader) -> bool {
-    let length = head.headers.get(CONTENT_LENGTH);
-    matches!(head.status.as_u16(), 204 | 304) || length.is_some_and(|length| length == "0")
-}
-
 /// Begins to relay: called with the head of the provider's final answer.
 ///
 /// # Errors
@@ -304,7 +298,8 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     if let Some(most) = passage.clamped {
         head.insert_header(CLAMPED, most)?;
     }
-    if relay.rewrites() && !relay.ended && head.headers.contains_key(CONTENT_LENGTH) {
+    let length = head.headers.get(CONTENT_LENGTH);
+    if relay.rewrites() && length.is_some_and(|length| length != "0") {
         head.remove_header(&CONTENT_LENGTH);
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
@@ -329,6 +324,14 @@ pub fn pass(body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) -> pingora::Resu
             error.as_up();
             Err(error)
         }
+    }
+}
+
+/// Ends an answer that was its head alone, once it was passed on without an error: Pingora tells no end of a body then.
+pub fn end_without_body(ctx: &mut Ctx) {
+    let passage = ctx.passage.as_mut();
+    if let Some(relay) = passage.and_then(|passage| passage.relay.as_mut()) {
+        relay.ended |= relay.first_byte.is_none();
     }
 }
 

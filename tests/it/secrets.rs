@@ -1,11 +1,13 @@
 //! Nothing leaves uninspected, and what is found is kept by nobody.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tollgate::scan::examples::expand;
 
 use crate::gateway::{Wish, World, message, planted};
+use crate::provider::Step;
 
 fn blocking() -> Wish {
     Wish {
@@ -166,7 +168,10 @@ async fn what_a_body_unpacks_to_is_bounded_as_the_body_is() {
         crate::provider::json(200, &usage)
     });
     let send = |length: usize| {
-        let body = message(&"x".repeat(length)).to_string();
+        // Packed well, and far from what only a bomb is.
+        let lines =
+            (0..length / 40).map(|line| format!("{line:07} is a line of forty characters.\n"));
+        let body = message(&lines.collect::<String>()).to_string();
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packer.write_all(body.as_bytes()).expect("memory");
         let request = world
@@ -179,6 +184,21 @@ async fn what_a_body_unpacks_to_is_bounded_as_the_body_is() {
         assert_eq!(answer.status(), status, "{length}");
     }
     assert_eq!(world.rows(3).await[1]["code"], "undecodable");
+    // While one of two megabytes waits for its answer, there is no room for another.
+    world
+        .provider
+        .answers(|_| vec![Step::Wait(Duration::from_secs(2)), Step::Close]);
+    let waiting = tokio::spawn(send(2_000_000));
+    let until = Instant::now() + Duration::from_secs(10);
+    while world.provider.received().len() < 3 {
+        assert!(Instant::now() < until, "it was not sent on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(send(2_000_000).await.expect("an answer").status(), 503);
+    assert_eq!(
+        waiting.await.expect("no panic").expect("sent").status(),
+        502
+    );
 }
 
 #[tokio::test]

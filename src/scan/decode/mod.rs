@@ -5,6 +5,7 @@
 
 pub mod blocks;
 pub mod body;
+mod chain;
 pub mod chunks;
 pub mod coding;
 pub mod encoding;

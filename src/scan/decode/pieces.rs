@@ -5,6 +5,7 @@ use std::str::from_utf8;
 
 use memchr::memchr;
 
+use super::chain::Chain;
 use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
@@ -22,20 +23,9 @@ pub struct Piece {
 }
 
 impl Piece {
-    const fn new(coding: Coding, at: Range<usize>) -> Self {
+    pub const fn new(coding: Coding, at: Range<usize>) -> Self {
         let open = false;
         Self { coding, at, open }
-    }
-
-    /// From here on to the end of another piece of line breaks.
-    fn through(&self, last: &Self) -> Self {
-        let continued = self.coding == last.coding;
-        let coding = if continued {
-            self.coding
-        } else {
-            Coding::Folded
-        };
-        Self::new(coding, self.at.start..last.at.end)
     }
 }
 
@@ -52,11 +42,6 @@ const BASE64: usize = 24;
 const LINE: usize = 60;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
-
-/// Line breaks after which a token goes on, one after another, of which every part is a piece.
-const PARTS: usize = 3;
-/// Bytes of such parts in any text, besides a quarter of it: without them it is read as it always can be.
-const PARTS_ROOM: usize = 16 << 10;
 
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
@@ -167,10 +152,7 @@ const fn is_space(byte: u8) -> bool {
 /// key that it stands in, and not by itself.
 pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut Vec<Piece>) {
     gather(&marks.escapes, Coding::Escapes, text, pieces);
-    let mut chain = Chain {
-        room: text.len() / 4 + PARTS_ROOM,
-        ..Chain::default()
-    };
+    let mut chain = Chain::of(text.len());
     let (mut found, mut found_to) = (found.iter().peekable(), 0);
     for &newline in &marks.breaks {
         let newline = newline as usize;
@@ -192,61 +174,6 @@ pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut 
         chain.add(Piece::new(coding, around), goes_on, pieces);
     }
     chain.close(pieces);
-}
-
-/// Line breaks so near to each other that they are read as one piece: and once more as parts of it, for the lines beside a
-/// cut token may look like parts of it.
-#[derive(Default)]
-struct Chain {
-    whole: Option<Piece>,
-    /// Pieces of the last breaks after each of which a token may go on.
-    run: Vec<Piece>,
-    parts: Vec<Piece>,
-    /// Bytes of parts that may still be read.
-    room: usize,
-}
-
-impl Chain {
-    fn add(&mut self, piece: Piece, goes_on: bool, pieces: &mut Vec<Piece>) {
-        match &mut self.whole {
-            Some(whole) if piece.at.start < whole.at.end => {
-                *whole = whole.through(&piece);
-            }
-            _ => {
-                self.close(pieces);
-                self.whole = Some(piece.clone());
-            }
-        }
-        if goes_on {
-            self.run.push(piece);
-        } else {
-            self.end_run();
-        }
-    }
-
-    /// Of a short run every part may be the token; a long one is a list, or base64.
-    fn end_run(&mut self) {
-        if self.run.len() <= PARTS {
-            for (at, first) in self.run.iter().enumerate() {
-                let lasts = self.run.iter().skip(at);
-                self.parts.extend(lasts.map(|last| first.through(last)));
-            }
-        }
-        self.run.clear();
-    }
-
-    fn close(&mut self, pieces: &mut Vec<Piece>) {
-        self.end_run();
-        if let Some(whole) = self.whole.take() {
-            for part in self.parts.drain(..).filter(|part| part.at != whole.at) {
-                if let Some(room) = self.room.checked_sub(part.at.len()) {
-                    self.room = room;
-                    pieces.push(part);
-                }
-            }
-            pieces.push(whole);
-        }
-    }
 }
 
 /// Pieces in percent signs and entities, and pieces with characters that do not show.
