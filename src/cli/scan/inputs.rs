@@ -25,10 +25,11 @@ impl Input {
         }
     }
 
+    /// What it holds; UTF-16 as UTF-8.
     pub fn read(&self) -> anyhow::Result<Vec<u8>> {
-        match self {
+        let bytes = match self {
             Self::File(path) => {
-                fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
             }
             Self::Standard => {
                 let mut bytes = Vec::new();
@@ -36,11 +37,24 @@ impl Input {
                     .lock()
                     .read_to_end(&mut bytes)
                     .context("cannot read standard input")?;
-                Ok(bytes)
+                bytes
             }
-            Self::Staged(path) => git(&["show", &format!(":{path}")]),
-        }
+            Self::Staged(path) => git(&["show", &format!(":{path}")])?,
+        };
+        Ok(utf8(bytes))
     }
+}
+
+/// Turns text that tells by its byte order mark that it is UTF-16, as Windows programs write it, into UTF-8.
+fn utf8(bytes: Vec<u8>) -> Vec<u8> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xFF, 0xFE, ..] => u16::from_le_bytes,
+        [0xFE, 0xFF, ..] => u16::from_be_bytes,
+        _ => return bytes,
+    };
+    let (units, _) = bytes.as_chunks();
+    let units: Vec<u16> = units.iter().skip(1).map(|two| unit(*two)).collect();
+    String::from_utf16_lossy(&units).into_bytes()
 }
 
 /// Files as they are named, directories without what git ignores, and what of them cannot be read. Hidden files count: that

@@ -84,3 +84,20 @@ fn a_file_that_cannot_be_read_hides_no_finding_of_the_others() {
     let (out, failed) = run_with(&["/nowhere/at/all"]);
     assert!(failed && out.contains("DIR/.env:2:5  acme-key"), "{out}");
 }
+
+#[test]
+fn what_windows_programs_write_is_read() {
+    let text = "\u{feff}é = 1\r\n$KEY=acme_0123456789abcdef\r\n";
+    let units = || text.encode_utf16();
+    let files = [
+        units().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+        units().flat_map(u16::to_be_bytes).collect(),
+    ];
+    for bytes in files {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        let path = file.path().to_str().unwrap();
+        let (out, _) = run_with(&[path]);
+        assert!(out.contains(&format!("{path}:2:6  acme-key")), "{out}");
+    }
+}
