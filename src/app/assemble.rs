@@ -1,7 +1,6 @@
 //! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -12,9 +11,10 @@ use crate::budget::{Account, Amendment, BudgetId, BudgetSpec, Ledger};
 use crate::config::{self, Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
+use crate::gateway::address::Address;
 use crate::gateway::cache::ResponseCache;
 use crate::gateway::health::Check;
-use crate::gateway::upstream::{Address, Authorities, Upstream};
+use crate::gateway::upstream::{Authorities, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
 use crate::policy::{self, Gate, RateLimiter, Subject};
@@ -209,6 +209,7 @@ fn upstream(provider: &Provider, rates: &RateLimiter) -> Result<Upstream, Assemb
         timeouts: provider.timeouts,
         attempts: provider.attempts,
         on_disconnect: provider.on_disconnect,
+        asks_usage: provider.asks_usage,
         prices: provider.prices.clone(),
         retry_wait: provider.retry_wait,
         breaker: provider.breaker,
@@ -245,18 +246,16 @@ fn header(
 
 /// The price table with its overlays and the price of what it does not know.
 fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
-    let mut table = price_file(&settings.prices.file)?;
+    let faults =
+        |faults: Vec<PriceFault>| AssembleError::Files(faults.into_iter().map(of_prices).collect());
+    let list = Source::read(&settings.prices.file)?;
+    let mut table = PriceTable::parse(&list.name, &list.text).map_err(faults)?;
     for overlay in &settings.prices.overlays {
-        table = table.overlaid(price_file(overlay)?);
+        let over = Source::read(overlay)?;
+        table = table.overlaid(&over.name, &over.text).map_err(faults)?;
     }
     let unknown = settings.budget.unknown_model;
     Ok(table.with_unknown(unknown.input, unknown.output))
-}
-
-fn price_file(path: &Path) -> Result<PriceTable, AssembleError> {
-    let source = Source::read(path)?;
-    PriceTable::parse(&source.name, &source.text)
-        .map_err(|faults| AssembleError::Files(faults.into_iter().map(of_prices).collect()))
 }
 
 fn of_prices(fault: PriceFault) -> Fault {

@@ -265,7 +265,9 @@ fn line(record: &Record<'_>) -> Vec<String> {
         cells.push(what.join(" "));
         return cells;
     }
-    let input = entry.input + entry.cache_read + entry.cache_write_5m + entry.cache_write_1h;
+    let cached = entry.cache_read + entry.cache_write_5m + entry.cache_write_1h;
+    let input = entry.input + cached + entry.audio_input + entry.image_input;
+    let output = entry.output + entry.audio_output + entry.image_output;
     vec![
         export::time(entry.at),
         owner,
@@ -273,7 +275,7 @@ fn line(record: &Record<'_>) -> Vec<String> {
         entry.decision.to_string(),
         entry.status.to_string(),
         input.to_string(),
-        entry.output.to_string(),
+        output.to_string(),
         Usd::from_nanos(entry.cost_nanos).to_string(),
         format!(
             "{}.{:03}",

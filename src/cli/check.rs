@@ -176,17 +176,23 @@ fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
 }
 
 fn prices(settings: &Settings, found: &mut Findings) {
+    let mut below: Option<PriceTable> = None;
     for path in std::iter::once(&settings.prices.file).chain(&settings.prices.overlays) {
         let Some(source) = read(path, found) else {
             continue;
         };
-        if let Err(faults) = PriceTable::parse(&source.name, &source.text) {
-            found.faults.extend(faults.into_iter().map(|fault| Fault {
+        let parsed = match below.take() {
+            Some(list) => list.overlaid(&source.name, &source.text),
+            None => PriceTable::parse(&source.name, &source.text),
+        };
+        match parsed {
+            Ok(table) => below = Some(table),
+            Err(faults) => found.faults.extend(faults.into_iter().map(|fault| Fault {
                 file: fault.file,
                 line: fault.line,
                 column: fault.column,
                 message: fault.message,
-            }));
+            })),
         }
     }
 }

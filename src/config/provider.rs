@@ -71,6 +71,7 @@ fn provider(value: &Value<'_>, base: &Path) -> Option<Provider> {
                 ("charge_reservation", OnDisconnect::ChargeReservation),
             ])
         }),
+        asks_usage: t.or("ask_usage", true, |v| v.flag()),
         prices: t.or("prices", name.as_str().to_owned(), |v| {
             v.text().map(str::to_owned)
         }),

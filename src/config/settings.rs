@@ -109,6 +109,8 @@ pub struct Provider {
     /// Requests and tokens per minute, and requests at once.
     pub limits: policy::Limits,
     pub on_disconnect: OnDisconnect,
+    /// Whether chat streams that do not ask for their usage are made to; some providers refuse the field.
+    pub asks_usage: bool,
     /// Whose prices of the table are meant: the provider's own name, unless told otherwise.
     pub prices: String,
     /// The longest that a `retry-after` is waited for before another attempt.

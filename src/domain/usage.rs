@@ -52,6 +52,14 @@ impl Usage {
         .fold(self.input, |sum, part| sum.saturating_add(*part))
     }
 
+    /// Input tokens of this turn that no cache had or took.
+    #[must_use]
+    pub fn fresh_input(&self) -> u64 {
+        self.input
+            .saturating_add(self.audio_input)
+            .saturating_add(self.image_input)
+    }
+
     /// Both together, in the tier and region of this one: for the audit of a request that several models answered.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {

@@ -2,6 +2,7 @@
 //! then the team's fallback models. Nothing is tried again once a byte of an answer has been passed on.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use pingora::http::ResponseHeader;
@@ -30,6 +31,10 @@ const BACKOFF: Duration = Duration::from_millis(200);
 pub struct Trail {
     /// Addresses of the provider that were tried with the model at hand.
     tried: Vec<usize>,
+    /// The hosts behind them, of which the last may be being tried.
+    hosts: Vec<SocketAddr>,
+    /// A connection that was kept had been closed meanwhile, and so may have others been.
+    stale: bool,
     /// Attempts left with the model at hand.
     left: u32,
     /// Models to try when those are used up.
@@ -86,12 +91,17 @@ impl Passage {
                 return Err(upstream(PAUSED));
             }
         };
-        let before = self.trail.tried.iter().filter(|tried| **tried == address);
-        let peer = self.upstream.peer(address, before.count());
-        let peer = peer.ok_or_else(|| upstream(ErrorType::ConnectNoRoute))?;
+        let peer = self.upstream.peer(address, &self.trail.hosts);
+        let mut peer = peer.ok_or_else(|| upstream(ErrorType::ConnectNoRoute))?;
+        if self.trail.stale {
+            // One that nobody has used, and that is not kept.
+            peer.group_key = !peer.group_key;
+            peer.options.idle_timeout = Some(Duration::ZERO);
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.trail.left = self.trail.left.saturating_sub(1);
         self.trail.tried.push(address);
+        self.trail.hosts.extend(peer._address.as_inet().copied());
         self.address = address;
         self.sent = None;
         Ok(peer)
@@ -110,6 +120,7 @@ impl Passage {
             self.trail.fallback = Some(Label::clean(&model, Label::MODEL));
             self.trail.left = self.upstream.attempts.get();
             self.trail.tried.clear();
+            self.trail.hosts.clear();
             self.terms.model = model;
             return true;
         }
@@ -135,16 +146,22 @@ impl Passage {
     /// No connection was made. Another model would not be reached either.
     pub fn not_connected(&mut self, now: Moment) {
         self.note(Outcome::Failed("connect"));
-        self.upstream.failed(self.address, now);
+        let host = self.trail.hosts.last().copied();
+        self.upstream.unreachable(self.address, host, now);
         self.trail.fallbacks.clear();
     }
 
     /// The connection broke before an answer began. One from the pool may have been closed long before, which shows at
-    /// once: that says nothing of the address.
+    /// once: that says nothing of the address and is no attempt.
     pub fn broken(&mut self, how: &'static str, reused: bool, now: Moment) {
         self.note(Outcome::Failed(how));
         self.may_be_billed = self.sent.is_some_and(|at| at.elapsed() >= LONG);
-        if !reused || self.may_be_billed {
+        if reused && !self.may_be_billed {
+            self.trail.left = self.trail.left.saturating_add(1);
+            self.trail.stale = true;
+            self.trail.tried.pop();
+            self.trail.hosts.pop();
+        } else {
             self.upstream.failed(self.address, now);
         }
     }
@@ -156,8 +173,8 @@ impl Passage {
         let status = head.status.as_u16();
         self.note(Outcome::Status(status));
         match status {
-            502 | 503 | 504 | 529 => self.upstream.failed(self.address, now),
-            429 | 500 => {}
+            429 | 500 | 501 => {}
+            502..=599 => self.upstream.failed(self.address, now),
             _ => self.upstream.succeeded(self.address),
         }
         is_failure(head) && !is_final(head) && self.may_try_again() && self.plan(head)
@@ -183,7 +200,7 @@ impl Passage {
 
 /// Whether the provider failed, and may not the next time.
 pub fn is_failure(head: &ResponseHeader) -> bool {
-    matches!(head.status.as_u16(), 429 | 500 | 502 | 503 | 504 | 529)
+    matches!(head.status.as_u16(), 429 | 500 | 502..=599)
 }
 
 /// Whether the provider says that asking again is of no use.

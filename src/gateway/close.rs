@@ -24,7 +24,10 @@ pub async fn close(session: &Session, ctx: &mut Ctx, log: &Log, metrics: &Metric
         ctx.row.bytes_in = session.body_bytes_read() as u64;
     }
     match passage {
-        Some(passage) => settle(passage, ctx, metrics),
+        Some(mut passage) => {
+            passage.left_with(session.upstream_body_bytes_sent());
+            settle(passage, ctx, metrics);
+        }
         // An answer from the cache has its decision already.
         None if ctx.row.cached => {}
         None => ctx.row.decision = refused(ctx.refusal.as_ref()),
@@ -56,22 +59,7 @@ fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
     let row = &mut ctx.row;
     row.attempts = passage.attempts;
     row.tries = std::mem::take(&mut passage.trail.tries);
-    let failed = match &mut passage.relay {
-        None => true,
-        Some(relay) => {
-            row.first_byte = relay.first_byte;
-            row.upstream = Label::clean(&passage.upstream.addresses[passage.address].label, 128);
-            row.bytes_out = relay.bytes;
-            note(row, relay.unrestored(), "unrestored");
-            if let Some(counts) = relay.restored() {
-                restored(row, counts, metrics);
-            }
-            if relay.is_cut() {
-                row.code = "budget_cut";
-            }
-            !relay.ended
-        }
-    };
+    let failed = !note_answer(&mut passage, row, metrics);
     // The provider's failures have said their code by now.
     let client_left = failed && row.code.is_empty();
     if failed {
@@ -99,6 +87,12 @@ fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
             keeper.keep(row.served.clone());
         }
     }
+    if charged.error_event && !failed {
+        row.decision = Decision::Failed;
+        row.code = "upstream_error";
+        let labels = [passage.upstream.name.as_str(), "event"];
+        metrics.upstream_failures.with_label_values(&labels).inc();
+    }
     row.usage = charged.usage;
     row.provenance = charged.provenance;
     row.cost = charged.cost;
@@ -109,6 +103,24 @@ fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
             warn!(request = %row.request, overrun = %settled.overrun, "an answer cost more than its worst case");
         }
     }
+}
+
+/// Notes what passed of an answer; whether that came to its end.
+fn note_answer(passage: &mut Passage, row: &mut Row, metrics: &Metrics) -> bool {
+    let Some(relay) = &mut passage.relay else {
+        return false;
+    };
+    row.first_byte = relay.first_byte;
+    row.upstream = Label::clean(&passage.upstream.addresses[passage.address].label, 128);
+    row.bytes_out = relay.bytes;
+    note(row, relay.unrestored(), "unrestored");
+    if let Some(counts) = relay.restored() {
+        restored(row, counts, metrics);
+    }
+    if relay.is_cut() {
+        row.code = "budget_cut";
+    }
+    relay.ended
 }
 
 /// Notes what was put back, and what was not, by category.
@@ -148,6 +160,8 @@ struct Charged {
     model: Option<String>,
     /// Whether the answer told its final usage, and no error.
     whole: bool,
+    /// Whether the provider ended its answer with an error.
+    error_event: bool,
     usage: Usage,
     provenance: Provenance,
     cost: Usd,
@@ -158,6 +172,7 @@ impl Charged {
         Self {
             model: None,
             whole: false,
+            error_event: false,
             usage: Usage::default(),
             provenance: Provenance::Exact,
             cost: Usd::ZERO,
@@ -197,6 +212,7 @@ impl Charged {
         let mut whole = Self {
             model: None,
             whole: false,
+            error_event: false,
             usage: Usage::default(),
             provenance: Provenance::Estimated,
             cost: hold.amount(),
@@ -213,6 +229,7 @@ impl Charged {
             return Self::free();
         };
         whole.model = metered.model;
+        whole.error_event = metered.error_event;
         whole.whole = metered.complete && !metered.error_event;
         let others = metered.others.iter();
         let usage = others
@@ -285,7 +302,7 @@ fn count(row: &Row, provenance: Provenance, metrics: &Metrics) {
     }
     let usage = &row.usage;
     for (kind, tokens) in [
-        ("input", usage.input),
+        ("input", usage.fresh_input()),
         ("cache_read", usage.cache_read),
         (
             "cache_write",

@@ -64,7 +64,7 @@ pub struct Passage {
     pub trail: Trail,
     /// Which of the provider's addresses this attempt goes to.
     pub address: usize,
-    /// When the body was handed over in this attempt.
+    /// When the body was handed over in this attempt; absent again where it did not leave.
     pub sent: Option<Instant>,
     /// Whether the provider broke off without an answer after it had the request for so long that it may have served it.
     pub may_be_billed: bool,
@@ -116,6 +116,15 @@ impl Passage {
         }
         self.sent = Some(Instant::now());
         self.body.as_ref().map(|body| body.bytes.clone())
+    }
+
+    /// Of the body so many bytes left, where that is known (not over HTTP/2): one that is not whole was never sent, since
+    /// nobody can serve it.
+    pub fn left_with(&mut self, bytes: Option<usize>) {
+        let body = self.body.as_ref().map(|body| body.bytes.len());
+        if bytes.zip(body).is_some_and(|(left, whole)| left < whole) {
+            self.sent = None;
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::upstreams::peer::PeerOptions;
 use pingora::{Error, ErrorType, Result};
 
-use super::upstream::{Address, Authorities};
+use super::address::Address;
+use super::upstream::Authorities;
 use crate::config;
 
 /// The longest that one look takes.

@@ -3,6 +3,7 @@
 //! `request_filter` admits (identify, route, gather, ask, inspect, reserve) · `upstream_peer` and
 //! `upstream_request_filter` forward · `response_filter` and `response_body_filter` relay · `logging` closes.
 
+pub mod address;
 pub mod admit;
 mod attempts;
 pub mod body;
@@ -127,6 +128,9 @@ impl ProxyHttp for Gateway {
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         if head.status.is_informational() {
             return Ok(());
+        }
+        if head.status.is_redirection() {
+            return Err(redirected());
         }
         let again = passage.answered(head, Moment::now());
         if attempts::is_failure(head) {
@@ -288,6 +292,17 @@ impl Gateway {
 )]
 fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
+}
+
+/// A provider that sends the caller elsewhere: the request must not go there unseen.
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora's results hold boxed errors"
+)]
+fn redirected() -> Box<Error> {
+    let mut error = Error::explain(ErrorType::InvalidHTTPHeader, "a redirect");
+    error.as_up();
+    error
 }
 
 /// The word for a connection that broke.

@@ -136,7 +136,8 @@ fn outgoing(
     };
     let body = going.as_ref().unwrap_or(&read.plain);
     let going = held.and_then(|held| held.clamp(body)).or(going);
-    let changed = spliced(&read.plain, going, !ask.usage_requested, &chosen)?;
+    let wants_usage = destination.upstream.asks_usage && !ask.usage_requested;
+    let changed = spliced(&read.plain, going, wants_usage, &chosen)?;
     let terms = Terms {
         model: chosen.model,
         demand: ask.demand,

@@ -56,7 +56,7 @@ impl Relay {
         let kind = head.headers.get(CONTENT_TYPE);
         let input = match kind.map(http::HeaderValue::as_bytes) {
             _ if unreadable => MeterInput::Unreadable,
-            Some(kind) if kind.starts_with(b"text/event-stream") => MeterInput::Sse,
+            Some(kind) if is_event_stream(kind) => MeterInput::Sse,
             _ => MeterInput::Json,
         };
         let strips = passage.terms.usage_injected && served && input == MeterInput::Sse;
@@ -190,8 +190,8 @@ impl Relay {
         self.watch.as_mut().zip(self.meter.as_ref())
     }
 
-    /// Ends the answer here: gives the bytes that do so.
-    pub(super) fn farewell(&mut self, usage: &Usage) -> Bytes {
+    /// What stripper and restorer hold back until they see more.
+    fn flush(&mut self) -> Vec<u8> {
         let mut held = Vec::new();
         if let Some(stripper) = &mut self.stripper {
             stripper.finish(&mut held);
@@ -200,6 +200,12 @@ impl Relay {
             restorer.push(&std::mem::take(&mut held), &mut held);
             restorer.finish(&mut held);
         }
+        held
+    }
+
+    /// Ends the answer here: gives the bytes that do so.
+    pub(super) fn farewell(&mut self, usage: &Usage) -> Bytes {
+        let held = self.flush();
         let last = match &mut self.watch {
             Some(watch) => watch.end(&held, usage),
             None => Bytes::new(),
@@ -211,11 +217,7 @@ impl Relay {
 
     /// Gives what is held back, as it is: the provider broke off, and nothing will decide it any more.
     pub(super) fn held_back(&mut self) -> Bytes {
-        let mut held = Vec::new();
-        if let Some(restorer) = &mut self.restorer {
-            restorer.finish(&mut held);
-        }
-        let mut held = Some(Bytes::from(held));
+        let mut held = Some(Bytes::from(self.flush()));
         if let Some(watch) = &mut self.watch {
             watch.pass(&mut held, true);
         }
@@ -235,6 +237,13 @@ impl Relay {
     }
 }
 
+/// Whether a media type, which may be written in capitals, is that of server-sent events.
+fn is_event_stream(kind: &[u8]) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    kind.get(..NAME.len())
+        .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+}
+
 /// The content encoding of an answer. Identity was asked for, and not every provider (or what stands before it) listens.
 enum Coding {
     Known(Box<Unpacker>),
@@ -245,11 +254,12 @@ impl Coding {
     /// `None` where there is nothing to undo.
     fn of(head: &ResponseHeader) -> Option<Self> {
         let coding = head.headers.get(CONTENT_ENCODING)?;
-        let name = coding.to_str().unwrap_or("?");
-        if name.trim().eq_ignore_ascii_case("identity") || name.trim().is_empty() {
-            return None;
-        }
-        Some(Unpacker::of(name).map_or(Self::Unknown, |one| Self::Known(Box::new(one))))
+        let names = coding.to_str().unwrap_or("?").split(',').map(str::trim);
+        let says = |name: &&str| !name.is_empty() && !name.eq_ignore_ascii_case("identity");
+        let mut names = names.filter(says);
+        let name = names.next()?;
+        let one = Unpacker::of(name).filter(|_| names.next().is_none());
+        Some(one.map_or(Self::Unknown, |one| Self::Known(Box::new(one))))
     }
 }
 

@@ -1,12 +1,11 @@
 //! Forwards: which address, with which key, and a head that carries nothing of the caller's credentials or hops.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
@@ -16,10 +15,11 @@ use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 
+use super::address::{Address, Fitness};
 use super::health::Check;
-use crate::config::{self, OnDisconnect, Timeouts};
+use crate::config::{OnDisconnect, Timeouts};
 use crate::domain::{Moment, Name, Secret};
-use crate::policy::{Breaker, BreakerTerms, Gate, RetryAfter};
+use crate::policy::{BreakerTerms, Gate, RetryAfter};
 use crate::provider::Dialect;
 
 /// A provider as requests use it: everything that does not depend on the request is ready.
@@ -33,6 +33,8 @@ pub struct Upstream {
     /// Most connections tried for one request.
     pub attempts: NonZeroU32,
     pub on_disconnect: OnDisconnect,
+    /// Whether chat streams that do not ask for their usage are made to.
+    pub asks_usage: bool,
     /// Its limits besides money.
     pub gate: Arc<Gate>,
     /// Whose prices of the table are meant.
@@ -93,9 +95,9 @@ impl Upstream {
         })
     }
 
-    /// The peer at an address; `turn` spreads over the host's own.
-    pub fn peer(&self, index: usize, turn: usize) -> Option<HttpPeer> {
-        let mut peer = self.addresses.get(index)?.peer(turn, &self.timeouts)?;
+    /// The peer at an address: a host that was not tried before one that was.
+    pub fn peer(&self, index: usize, tried: &[SocketAddr]) -> Option<HttpPeer> {
+        let mut peer = self.addresses.get(index)?.peer(tried, &self.timeouts)?;
         if let Some(authorities) = &self.authorities {
             authorities.trusted_by(&mut peer.options);
             // Connections of providers that trust others are not shared.
@@ -108,21 +110,19 @@ impl Upstream {
         self.addresses[index].breaker.succeeded();
     }
 
+    /// No connection to this host of an address was made. While the name has another, that speaks against it only once.
+    pub fn unreachable(&self, index: usize, host: Option<SocketAddr>, now: Moment) {
+        if host.is_none_or(|host| self.addresses[index].put_back(host)) {
+            self.failed(index, now);
+        }
+    }
+
     pub fn failed(&self, index: usize, now: Moment) {
         let address = &self.addresses[index];
         if address.breaker.failed(self.breaker, now) {
             tracing::warn!(provider = %self.name, address = %address.label, "left alone for a while after failures in a row");
         }
     }
-}
-
-/// How fit an address is for an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fitness {
-    Unresolved,
-    Resolved,
-    Untried,
-    Well,
 }
 
 /// The certificates that a provider's own must lead to.
@@ -167,111 +167,6 @@ impl Authorities {
         }
         #[cfg(not(feature = "openssl"))]
         let _without_tls = options;
-    }
-}
-
-/// One address of a provider. Its name is resolved in the background, so no request waits for DNS.
-pub struct Address {
-    pub host: String,
-    pub port: u16,
-    pub tls: bool,
-    /// Put before the request's path; empty or `/…` without a slash at its end.
-    pub path: String,
-    pub authority: HeaderValue,
-    /// Host and port, for the audit and for logs.
-    pub label: Arc<str>,
-    resolved: ArcSwap<Vec<SocketAddr>>,
-    breaker: Breaker,
-    /// Looks in a row that it did not stand.
-    missed: AtomicU32,
-}
-
-/// So many looks in a row must fail before an address counts as ill.
-const MISSES: u32 = 2;
-
-impl Address {
-    /// An address of the configuration; a literal needs no resolver.
-    #[must_use]
-    pub fn new(address: &config::Address) -> Self {
-        let literal: Option<IpAddr> = address.host.parse().ok();
-        let resolved = literal
-            .map(|ip| vec![SocketAddr::new(ip, address.port)])
-            .unwrap_or_default();
-        Self {
-            host: address.host.clone(),
-            port: address.port,
-            tls: address.tls,
-            path: address.path.clone(),
-            authority: authority(address),
-            label: address.authority().into(),
-            resolved: ArcSwap::from_pointee(resolved),
-            breaker: Breaker::default(),
-            missed: AtomicU32::new(0),
-        }
-    }
-
-    /// Takes over what another address of the same host has resolved to, and how it stood.
-    pub fn adopt(&self, other: &Self) {
-        if self.host == other.host && self.port == other.port {
-            self.resolved.store(other.resolved.load_full());
-            self.breaker.adopt(&other.breaker);
-            let missed = other.missed.load(Ordering::Relaxed);
-            self.missed.store(missed, Ordering::Relaxed);
-        }
-    }
-
-    fn fitness(&self, tried: bool) -> Fitness {
-        if self.resolved.load().is_empty() {
-            Fitness::Unresolved
-        } else if tried {
-            Fitness::Resolved
-        } else if self.missed.load(Ordering::Relaxed) >= MISSES {
-            Fitness::Untried
-        } else {
-            Fitness::Well
-        }
-    }
-
-    /// Notes whether it answered when it was looked at. Says whether that is news.
-    pub fn observe(&self, answered: bool) -> bool {
-        if answered {
-            return self.missed.swap(0, Ordering::Relaxed) >= MISSES;
-        }
-        self.missed
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1)
-            == MISSES
-    }
-
-    /// The first of the host's addresses.
-    pub fn first(&self) -> Option<SocketAddr> {
-        self.resolved.load().first().copied()
-    }
-
-    /// Asks the resolver again and keeps the old answer when it has none.
-    pub async fn resolve(&self) {
-        if let Ok(found) = tokio::net::lookup_host((self.host.as_str(), self.port)).await {
-            let found: Vec<SocketAddr> = found.collect();
-            if !found.is_empty() {
-                self.resolved.store(Arc::new(found));
-            }
-        }
-    }
-
-    /// The peer to connect to; `turn` spreads over the host's addresses. `None` while the name has never resolved.
-    pub fn peer(&self, turn: usize, timeouts: &Timeouts) -> Option<HttpPeer> {
-        let resolved = self.resolved.load();
-        let address = *resolved.get(turn % resolved.len().max(1))?;
-        let mut peer = HttpPeer::new(address, self.tls, self.host.clone());
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.total_connection_timeout = Some(timeouts.connect);
-        peer.options.read_timeout = Some(timeouts.read);
-        peer.options.write_timeout = Some(timeouts.write);
-        peer.options.idle_timeout = Some(timeouts.idle);
-        if self.tls {
-            peer.options.set_http_version(2, 1);
-        }
-        Some(peer)
     }
 }
 
@@ -353,21 +248,4 @@ fn target(prefix: &str, path: &str) -> Result<http::Uri, Box<pingora::Error>> {
         )
     })?;
     Ok(http::Uri::from(whole))
-}
-
-/// The value of `Host`: the port only where it is not the scheme's own.
-fn authority(address: &config::Address) -> HeaderValue {
-    let host = if address.host.contains(':') {
-        format!("[{}]", address.host)
-    } else {
-        address.host.clone()
-    };
-    let usual = if address.tls { 443 } else { 80 };
-    let text = if address.port == usual {
-        host
-    } else {
-        format!("{host}:{}", address.port)
-    };
-    // A host that passed the configuration's check is printable ASCII.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }

@@ -1,12 +1,15 @@
 //! The price table's TOML: from text to prices, all mistakes at once.
 
+use std::collections::HashSet;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::{Moment, ServiceTier, Usd};
 
 use super::PriceFault;
-use super::price::{Fees, GLOBAL, Ladder, Price, Rates, Terms};
+use super::price::{Common, Fees, GLOBAL, Price, Shared, Terms};
+use super::rates::{List, read_ladder, read_rates};
 use super::sane;
 use super::table::{Model, PriceTable};
 
@@ -14,8 +17,13 @@ use super::table::{Model, PriceTable};
 const CONTEXT: u64 = 1_000_000;
 const MAX_OUTPUT: u64 = 128_000;
 
-/// Reads a table, or tells all that is wrong with it.
-pub(super) fn read(name: &str, text: &str) -> Result<PriceTable, Vec<PriceFault>> {
+/// Reads a table, or tells all that is wrong with it. What the text of an overlay leaves out is as in the list that it is
+/// laid over.
+pub(super) fn read(
+    name: &str,
+    text: &str,
+    list: Option<&PriceTable>,
+) -> Result<PriceTable, Vec<PriceFault>> {
     let mut faults = Faults {
         name,
         text,
@@ -31,15 +39,20 @@ pub(super) fn read(name: &str, text: &str) -> Result<PriceTable, Vec<PriceFault>
     }
     let mut top = Fields::new(root.get_ref(), 0);
     let revision = top.text(&mut faults, "revision");
-    let terms = top.table(&mut faults, "terms");
-    let terms = terms.map_or_else(Terms::default, |t| {
-        read_terms(&mut faults, t, Terms::default())
-    });
-    let providers = top.table(&mut faults, "provider");
-    let providers = providers.map_or_else(Vec::new, |t| read_providers(&mut faults, &t, terms));
+    let mut around = Around {
+        list,
+        told: HashSet::new(),
+        common: list.map(|list| list.common.clone()).unwrap_or_default(),
+    };
+    if let Some(terms) = top.table(&mut faults, "terms") {
+        around.common.terms = read_terms(&mut faults, terms, around.common.terms);
+    }
+    if let Some(providers) = top.table(&mut faults, "provider") {
+        read_providers(&mut faults, &providers, &mut around);
+    }
     let mut models = Vec::new();
     for model in top.list(&mut faults, "model") {
-        models.extend(read_model(&mut faults, model, &providers, terms));
+        models.extend(read_model(&mut faults, model, &around));
     }
     top.done(&mut faults);
     sane::unique(&models, &mut faults);
@@ -51,7 +64,8 @@ pub(super) fn read(name: &str, text: &str) -> Result<PriceTable, Vec<PriceFault>
     }
     if faults.list.is_empty() {
         let models = models.into_iter().map(|(model, _)| model).collect();
-        Ok(PriceTable::new(revision.unwrap_or_default(), models))
+        let revision = revision.unwrap_or_default();
+        Ok(PriceTable::new(revision, models, around.common))
     } else {
         faults.list.sort_by_key(|fault| (fault.line, fault.column));
         Err(faults.list)
@@ -80,9 +94,9 @@ impl Faults<'_> {
 }
 
 /// A table whose members are taken one by one; what is left is unknown.
-struct Fields<'t> {
+pub(super) struct Fields<'t> {
     table: &'t DeTable<'t>,
-    at: usize,
+    pub(super) at: usize,
     known: Vec<&'static str>,
 }
 
@@ -100,7 +114,11 @@ impl<'t> Fields<'t> {
         self.table.get(key)
     }
 
-    fn done(&self, faults: &mut Faults<'_>) {
+    fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn done(&self, faults: &mut Faults<'_>) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
@@ -122,7 +140,7 @@ impl<'t> Fields<'t> {
         text.map(str::to_owned)
     }
 
-    fn usd(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<Usd> {
+    pub(super) fn usd(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<Usd> {
         let value = self.take(key)?;
         let at = value.span().start;
         let Some(text) = value.get_ref().as_str() else {
@@ -141,7 +159,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    fn count(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<u64> {
+    pub(super) fn count(&mut self, faults: &mut Faults<'_>, key: &'static str) -> Option<u64> {
         let value = self.take(key)?;
         let count = value
             .get_ref()
@@ -231,28 +249,40 @@ fn as_table<'t>(
     table.map(|table| Fields::new(table, at))
 }
 
-/// What all models of one provider share.
-struct Provider {
-    name: String,
-    terms: Terms,
-    fees: Fees,
+/// What a model takes over where it does not tell it.
+struct Around<'a> {
+    /// What the table is laid over.
+    list: Option<&'a PriceTable>,
+    /// Providers that the text names.
+    told: HashSet<String>,
+    common: Common,
 }
 
-fn read_providers(faults: &mut Faults<'_>, all: &Fields<'_>, terms: Terms) -> Vec<Provider> {
-    let mut providers = Vec::new();
+impl<'a> Around<'a> {
+    /// The model as the list has it; and what it shares with others: as the text tells of its provider, or as in the list.
+    fn of(&self, provider: &str, id: &str) -> (Option<&'a Model>, Shared) {
+        let model = self.list.and_then(|list| list.listed(provider, id));
+        let listed = model.filter(|_| !self.told.contains(provider));
+        let shared = listed.map(|model| model.price.shared());
+        (model, shared.unwrap_or_else(|| self.common.of(provider)))
+    }
+}
+
+fn read_providers(faults: &mut Faults<'_>, all: &Fields<'_>, around: &mut Around<'_>) {
     for (name, value) in all.table {
         let Some(mut fields) = as_table(faults, "provider", value) else {
             continue;
         };
+        let name = name.get_ref().to_string();
+        let listed = around.common.of(&name);
         let fees = fields.table(faults, "fees");
-        let fees = fees.map_or_else(Fees::default, |f| read_fees(faults, f, Fees::default()));
-        providers.push(Provider {
-            name: name.get_ref().to_string(),
-            terms: read_terms(faults, fields, terms),
-            fees,
-        });
+        let shared = Shared {
+            fees: fees.map_or(listed.fees, |f| read_fees(faults, f, listed.fees)),
+            terms: read_terms(faults, fields, listed.terms),
+        };
+        around.told.insert(name.clone());
+        around.common.providers.insert(name, shared);
     }
-    providers
 }
 
 fn read_terms(faults: &mut Faults<'_>, mut fields: Fields<'_>, base: Terms) -> Terms {
@@ -304,60 +334,26 @@ fn read_fees(faults: &mut Faults<'_>, mut fields: Fields<'_>, base: Fees) -> Fee
 fn read_model(
     faults: &mut Faults<'_>,
     mut fields: Fields<'_>,
-    providers: &[Provider],
-    terms: Terms,
+    around: &Around<'_>,
 ) -> Option<(Model, usize)> {
     let at = fields.at;
     let provider = fields.text(faults, "provider");
     let id = fields.text(faults, "id");
-    let aliases = fields.texts(faults, "aliases");
+    let (model, shared) = around.of(
+        provider.as_deref().unwrap_or_default(),
+        id.as_deref().unwrap_or_default(),
+    );
+    let told_aliases = fields.has("aliases");
+    let mut aliases = fields.texts(faults, "aliases");
+    if let Some(model) = model.filter(|_| !told_aliases) {
+        aliases.clone_from(&model.aliases);
+    }
     let from = fields.date(faults, "from");
-    let shared = providers
-        .iter()
-        .find(|p| Some(&p.name) == provider.as_ref());
-    let (terms, fees) = shared.map_or((terms, Fees::default()), |p| (p.terms, p.fees));
-    let context = fields.count(faults, "context").unwrap_or(CONTEXT);
-    let max_output = fields.count(faults, "max_output").unwrap_or(MAX_OUTPUT);
-    let regional = fields
-        .usd(faults, "regional")
-        .map_or(Some(GLOBAL), thousandths);
-    let own_fees = fields.table(faults, "fees");
-    let fees = own_fees.map_or(fees, |own| read_fees(faults, own, fees));
-    let base = fields
-        .table(faults, "price")
-        .and_then(|mut t| read_rates(faults, &mut t, None));
-    let over = fields.list(faults, "over");
-    let standard = base.map(|base| read_ladder(faults, base, over));
-    let mut tier = |key| {
-        let mut own = fields.table(faults, key)?;
-        let over = own.list(faults, "over");
-        let base = read_rates(faults, &mut own, standard.as_ref().map(|s| &s.base))?;
-        Some(read_ladder(faults, base, over))
-    };
-    let [batch, flex, priority, fast] = ["batch", "flex", "priority", "fast"].map(&mut tier);
+    let price = read_price(faults, &mut fields, model.map(|model| &model.price), shared);
     fields.done(faults);
-    let (Some(provider), Some(id), Some(standard)) = (provider, id, standard) else {
+    let (Some(provider), Some(id), Some(price)) = (provider, id, price) else {
         faults.add(at, "a model needs `provider`, `id` and `price`".to_owned());
         return None;
-    };
-    let Some(regional) = regional else {
-        faults.add(
-            at,
-            format!("`regional` of `{id}` must be a factor between 1 and 4, such as \"1.1\""),
-        );
-        return None;
-    };
-    let price = Price {
-        standard,
-        batch,
-        flex,
-        priority,
-        fast,
-        regional,
-        fees,
-        context,
-        max_output,
-        terms,
     };
     sane::price(&id, &price, at, faults);
     let mut model = Model::new(provider, id, price);
@@ -366,76 +362,67 @@ fn read_model(
     Some((model, at))
 }
 
+/// What a model costs; nothing where its rates are not told.
+fn read_price(
+    faults: &mut Faults<'_>,
+    fields: &mut Fields<'_>,
+    listed: Option<&Price>,
+    shared: Shared,
+) -> Option<Price> {
+    let list = List(listed);
+    let told = fields.count(faults, "context");
+    let context = told.or(listed.map(|price| price.context));
+    let told = fields.count(faults, "max_output");
+    let max_output = told.or(listed.map(|price| price.max_output));
+    let at = fields.at;
+    let regional = fields.usd(faults, "regional").map(thousandths);
+    if regional == Some(None) {
+        let wrong = "`regional` must be a factor between 1 and 4, such as \"1.1\"";
+        faults.add(at, wrong.to_owned());
+    }
+    let own_fees = fields.table(faults, "fees");
+    let fees = own_fees.map_or(shared.fees, |own| read_fees(faults, own, shared.fees));
+    let base = fields
+        .table(faults, "price")
+        .and_then(|mut rates| read_rates(faults, &mut rates, list.base()));
+    let told_over = fields.has("over");
+    let over = fields.list(faults, "over");
+    let standard = base.map(|base| {
+        let mut ladder = read_ladder(faults, base, over);
+        if !told_over {
+            ladder.over = list.steps(&base);
+        }
+        ladder
+    });
+    let [batch, flex, priority, fast] = ["batch", "flex", "priority", "fast"].map(|key| {
+        let Some(mut own) = fields.table(faults, key) else {
+            return list.tier(key, standard.as_ref()?);
+        };
+        let over = own.list(faults, "over");
+        let base = read_rates(faults, &mut own, standard.as_ref().map(|s| &s.base))?;
+        Some(read_ladder(faults, base, over))
+    });
+    Some(Price {
+        standard: standard?,
+        batch,
+        flex,
+        priority,
+        fast,
+        regional: regional
+            .flatten()
+            .or(listed.map(|price| price.regional))
+            .unwrap_or(GLOBAL),
+        fees,
+        context: context.unwrap_or(CONTEXT),
+        max_output: max_output.unwrap_or(MAX_OUTPUT),
+        terms: shared.terms,
+    })
+}
+
 /// A factor such as 1.1 in thousandths, rounded up.
 fn thousandths(factor: Usd) -> Option<u32> {
     let thousandths = u32::try_from(factor.nanos().div_ceil(1_000_000)).ok()?;
     (GLOBAL..=4 * GLOBAL)
         .contains(&thousandths)
         .then_some(thousandths)
-}
-
-fn read_ladder(faults: &mut Faults<'_>, base: Rates, steps: Vec<Fields<'_>>) -> Ladder {
-    let mut over: Vec<(u64, Rates)> = Vec::new();
-    for mut step in steps {
-        let at = step.at;
-        let tokens = step.count(faults, "tokens");
-        let below = over.last().map_or(base, |(_, rates)| *rates);
-        let rates = read_rates(faults, &mut step, Some(&below));
-        match (tokens, over.last()) {
-            (None, _) => faults.add(at, "a step of `over` needs `tokens`".to_owned()),
-            (Some(tokens), Some((last, _))) if tokens <= *last => {
-                faults.add(at, "the steps of `over` must rise".to_owned());
-            }
-            (Some(tokens), _) => over.extend(rates.map(|rates| (tokens, rates))),
-        }
-    }
-    Ladder { base, over }
-}
-
-/// Rates; those that are not told are those of `below`, or follow from the others where nothing is below.
-fn read_rates(
-    faults: &mut Faults<'_>,
-    fields: &mut Fields<'_>,
-    below: Option<&Rates>,
-) -> Option<Rates> {
-    let mut told = |key| fields.usd(faults, key);
-    let input = told("input").or(below.map(|b| b.input));
-    let output = told("output").or(below.map(|b| b.output));
-    let cache = ["cache_read", "cache_write_5m", "cache_write_1h"].map(&mut told);
-    let inputs = ["audio_input", "image_input"].map(&mut told);
-    let outputs = ["reasoning", "audio_output", "image_output"].map(&mut told);
-    fields.done(faults);
-    let (Some(input), Some(output)) = (input, output) else {
-        faults.add(fields.at, "a price needs `input` and `output`".to_owned());
-        return None;
-    };
-    let plain = Rates::plain(input, output);
-    let below = below.unwrap_or(&plain);
-    let as_input = |told, was| follow(told, was, below.input, input);
-    let as_output = |told, was| follow(told, was, below.output, output);
-    let short = as_input(cache[1], below.cache_write_5m);
-    // A read that costs less than fresh input below does so here.
-    let read = if below.cache_read < below.input {
-        below.cache_read.min(input)
-    } else {
-        input
-    };
-    Some(Rates {
-        input,
-        output,
-        cache_read: cache[0].unwrap_or(read),
-        cache_write_5m: short,
-        cache_write_1h: follow(cache[2], below.cache_write_1h, below.cache_write_5m, short),
-        audio_input: as_input(inputs[0], below.audio_input),
-        image_input: as_input(inputs[1], below.image_input),
-        reasoning: as_output(outputs[0], below.reasoning),
-        audio_output: as_output(outputs[1], below.audio_output),
-        image_output: as_output(outputs[2], below.image_output),
-    })
-}
-
-/// A rate that may be left out: then it is that of the text where it was so below, and else what it was, or the text's where
-/// that is more.
-fn follow(told: Option<Usd>, was: Usd, text_was: Usd, text: Usd) -> Usd {
-    told.unwrap_or(if was == text_was { text } else { was.max(text) })
 }

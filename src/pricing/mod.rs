@@ -8,6 +8,7 @@ mod file;
 mod forms;
 mod price;
 mod quote;
+mod rates;
 mod sane;
 mod table;
 #[cfg(test)]

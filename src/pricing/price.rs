@@ -1,5 +1,7 @@
 //! Everything that one model costs, and the cost of a usage.
 
+use std::collections::HashMap;
+
 use crate::domain::{ServiceTier, Usage, Usd};
 
 /// Dollars for a million tokens of each kind.
@@ -32,6 +34,22 @@ impl Rates {
             audio_output: output,
             image_input: input,
             image_output: output,
+        }
+    }
+
+    /// Of each rate the one that `pick` takes.
+    pub(super) fn each(&self, other: &Self, pick: impl Fn(Usd, Usd) -> Usd) -> Self {
+        Self {
+            input: pick(self.input, other.input),
+            output: pick(self.output, other.output),
+            cache_read: pick(self.cache_read, other.cache_read),
+            cache_write_5m: pick(self.cache_write_5m, other.cache_write_5m),
+            cache_write_1h: pick(self.cache_write_1h, other.cache_write_1h),
+            reasoning: pick(self.reasoning, other.reasoning),
+            audio_input: pick(self.audio_input, other.audio_input),
+            audio_output: pick(self.audio_output, other.audio_output),
+            image_input: pick(self.image_input, other.image_input),
+            image_output: pick(self.image_output, other.image_output),
         }
     }
 }
@@ -93,6 +111,32 @@ impl Default for Terms {
     }
 }
 
+/// What all models of one provider share, unless they tell otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    pub(super) terms: Terms,
+    pub(super) fees: Fees,
+}
+
+/// What a table tells of no model by itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Common {
+    /// Of providers that it does not name.
+    pub(super) terms: Terms,
+    pub(super) providers: HashMap<String, Shared>,
+}
+
+impl Common {
+    /// What the models of this provider share.
+    pub(super) fn of(&self, provider: &str) -> Shared {
+        let own = self.providers.get(provider).copied();
+        own.unwrap_or(Shared {
+            terms: self.terms,
+            fees: Fees::default(),
+        })
+    }
+}
+
 /// Everything that one model costs at one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
@@ -117,6 +161,14 @@ pub(super) const GLOBAL: u32 = 1_000;
 const PART: u128 = 1_000_000_000;
 
 impl Price {
+    /// What it may share with the other models of its provider.
+    pub(super) const fn shared(&self) -> Shared {
+        Shared {
+            terms: self.terms,
+            fees: self.fees,
+        }
+    }
+
     /// The ladder of a tier; a tier without prices of its own costs the standard, and the fastest as much as the next.
     #[must_use]
     pub fn ladder(&self, tier: ServiceTier) -> &Ladder {

@@ -7,7 +7,7 @@ use crate::domain::{Moment, Name, Usd};
 use super::PriceFault;
 use super::file;
 use super::forms::forms;
-use super::price::{Fees, GLOBAL, Ladder, Price, Rates, Terms};
+use super::price::{Common, Fees, GLOBAL, Ladder, Price, Rates, Terms};
 
 /// Input and output of a model that is not in the table, in dollars per million tokens, unless the configuration says
 /// otherwise; and what such a model may read and write at most.
@@ -25,6 +25,7 @@ pub struct PriceTable {
     by_provider: HashMap<String, Places>,
     /// For providers that the table does not know: all models of that id, wherever they are.
     anywhere: Places,
+    pub(super) common: Common,
     unknown: Price,
     unknown_name: Name,
 }
@@ -79,13 +80,14 @@ impl PriceTable {
     /// # Errors
     /// All mistakes in the text, each with its place.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<PriceFault>> {
-        file::read(name, text)
+        file::read(name, text, None)
     }
 
-    pub(super) fn new(revision: String, models: Vec<Model>) -> Self {
+    pub(super) fn new(revision: String, models: Vec<Model>, common: Common) -> Self {
         let mut table = Self {
             revision,
             models,
+            common,
             by_provider: HashMap::new(),
             anywhere: HashMap::new(),
             unknown: conservative(UNKNOWN_INPUT, UNKNOWN_OUTPUT),
@@ -103,16 +105,29 @@ impl PriceTable {
     }
 
     /// This table with another one laid over it, such as one of negotiated prices: its models replace those of the same
-    /// provider and id.
-    #[must_use]
-    pub fn overlaid(mut self, over: Self) -> Self {
-        let name = |model: &Model| (model.provider.clone(), model.id.clone());
-        let replaced: HashSet<_> = over.models.iter().map(name).collect();
-        self.models.retain(|model| !replaced.contains(&name(model)));
+    /// provider and id. What it does not tell of them (aliases, fees, tiers, steps for long inputs) stays as it is here.
+    ///
+    /// # Errors
+    /// All mistakes in the text, each with its place.
+    pub fn overlaid(mut self, name: &str, text: &str) -> Result<Self, Vec<PriceFault>> {
+        let over = file::read(name, text, Some(&self))?;
+        let id = |model: &Model| (model.provider.clone(), model.id.clone());
+        let replaced: HashSet<_> = over.models.iter().map(id).collect();
+        self.models.retain(|model| !replaced.contains(&id(model)));
         self.models.extend(over.models);
+        self.common = over.common;
         self.revision = format!("{} + {}", self.revision, over.revision);
         self.index();
-        self
+        Ok(self)
+    }
+
+    /// The newest price of exactly this model.
+    pub(super) fn listed(&self, provider: &str, id: &str) -> Option<&Model> {
+        let same = |model: &&Model| model.provider == provider && model.id == id;
+        self.models
+            .iter()
+            .filter(same)
+            .max_by_key(|model| model.from)
     }
 
     fn index(&mut self) {

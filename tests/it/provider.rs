@@ -1,6 +1,7 @@
 //! A scripted provider on real sockets: it records what reaches it and answers as the test says, byte by byte if need be.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,7 +47,9 @@ type Answer = dyn Fn(&Received) -> Script + Send + Sync;
 pub struct Provider {
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
-    connections: Arc<std::sync::atomic::AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+    /// Connections before this one are closed when a request comes.
+    forgotten: Arc<AtomicUsize>,
     answer: Arc<Mutex<Arc<Answer>>>,
 }
 
@@ -63,18 +66,18 @@ impl Provider {
             address: listener.local_addr().expect("bound"),
             received: Arc::default(),
             connections: Arc::default(),
+            forgotten: Arc::default(),
             answer: Arc::new(Mutex::new(Arc::new(usual))),
         };
-        let (received, answer, connections) = (
-            provider.received.clone(),
-            provider.answer.clone(),
-            provider.connections.clone(),
-        );
+        let (received, answer) = (provider.received.clone(), provider.answer.clone());
+        let (connections, forgotten) = (provider.connections.clone(), provider.forgotten.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let number = connections.fetch_add(1, Ordering::SeqCst);
                 stream.set_nodelay(true).expect("a TCP stream");
-                tokio::spawn(serve(stream, received.clone(), answer.clone()));
+                let forgotten = forgotten.clone();
+                let known = move || number >= forgotten.load(Ordering::SeqCst);
+                tokio::spawn(serve(stream, received.clone(), answer.clone(), known));
             }
         });
         provider
@@ -100,7 +103,12 @@ impl Provider {
 
     /// Connections ever accepted.
     pub fn connections(&self) -> usize {
-        self.connections.load(std::sync::atomic::Ordering::SeqCst)
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Closes the first `count` connections when a request comes over them.
+    pub fn forgets(&self, count: usize) {
+        self.forgotten.store(count, Ordering::SeqCst);
     }
 }
 
@@ -108,9 +116,13 @@ async fn serve(
     mut stream: TcpStream,
     received: Arc<Mutex<Vec<Received>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
+    known: impl Fn() -> bool,
 ) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer).await {
+        if !known() {
+            return;
+        }
         let script = {
             let answer = answer.lock().expect("not poisoned").clone();
             answer(&request)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::gateway::{Wish, World, message, planted};
-use crate::provider::{Received, Script, chunk, json as answer, stream_end, stream_head};
+use crate::provider::{Received, Script, Step, chunk, json as answer, stream_end, stream_head};
 
 fn redacting() -> Wish {
     Wish {
@@ -391,4 +391,22 @@ async fn a_saved_request_shows_what_it_would_become() {
         .tollgate(&["policy", "test", "--json", "blocked.json"]);
     let told: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
     assert_eq!(told["decision"], "blocked", "as in the audit");
+}
+
+#[tokio::test]
+async fn a_stream_is_known_however_its_type_is_written() {
+    let world = World::start(redacting()).await;
+    let secret = planted(1);
+    world.provider.answers(move |request| {
+        let it = placeholder(request);
+        let mut script = echo(&it, "Write", &json!({}), 5, 40);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: TEXT/Event-Stream; charset=utf-8\r\ncontent-encoding: identity, identity\r\ntransfer-encoding: chunked\r\n\r\n";
+        script[0] = Step::Send(head.into());
+        script
+    });
+    let body = streamed(&format!("key = \"{secret}\""));
+    let answer = world.post("/v1/messages").json(&body).send().await;
+    let (text, _) = heard(&answer.expect("an answer").text().await.expect("text"));
+    assert_eq!(text, secret);
+    assert_eq!(world.rows(1).await[0]["cost_usd"], "0.0003");
 }

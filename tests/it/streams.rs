@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::gateway::{Wish, World, message};
 use crate::provider::{Step, anthropic_events, chunk, respond, stream, stream_end, stream_head};
+use crate::raw::Raw;
 
 fn streaming() -> serde_json::Value {
     let mut body = message("hi");
@@ -296,4 +297,67 @@ async fn an_answer_without_usage_is_never_free() {
     let rows = world.rows(1).await;
     assert_ne!(rows[0]["cost_usd"], "0.00");
     assert_ne!(rows[0]["provenance"], "exact");
+}
+
+/// A request of which the provider never had the whole body cost nothing; one that it had, its reservation.
+#[tokio::test]
+async fn a_client_that_leaves_before_its_request_does_is_charged_nothing() {
+    let world = World::usual().await;
+    world
+        .provider
+        .answers(|_| vec![Step::Wait(Duration::from_mins(1))]);
+    let body = message("hi").to_string();
+    for _ in 0..6 {
+        let mut client = Raw::connect(&world.gateway.data).await;
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-length: {}\r\n\r\n",
+            world.key,
+            body.len()
+        );
+        client.send(head + &body).await;
+        drop(client);
+    }
+    let rows = world.rows(6).await;
+    let free = rows.iter().filter(|row| row["cost_usd"] == "0.00").count();
+    assert_eq!(free, 6 - world.provider.received().len(), "{rows:#?}");
+    assert!(rows.iter().all(|row| row["code"] == "client_gone"));
+}
+
+#[tokio::test]
+async fn an_error_in_a_stream_is_seen_in_the_audit_and_costs_what_was_told() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        let mut events = anthropic_events(&["one"], 100, 20);
+        events.truncate(2);
+        let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+        events.push(format!("event: error\ndata: {error}\n\n"));
+        stream(&events, Duration::ZERO)
+    });
+    let answer = world.post("/v1/messages").json(&streaming()).send().await;
+    let text = answer.expect("an answer").text().await.expect("text");
+    assert!(text.contains("overloaded_error"));
+    let rows = world.rows(1).await;
+    assert_eq!(
+        (&rows[0]["decision"], &rows[0]["code"], &rows[0]["status"]),
+        (&json!("failed"), &json!("upstream_error"), &json!(200))
+    );
+    let charged: f64 = rows[0]["cost_usd"]
+        .as_str()
+        .expect("an amount")
+        .parse()
+        .expect("a number");
+    assert!((0.0001..0.0006).contains(&charged), "{charged}");
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_to_be_asked_for_usage_is_not() {
+    let world = World::start(Wish {
+        provider: "ask_usage = false".to_owned(),
+        ..Wish::default()
+    })
+    .await;
+    let chat = json!({"model": "gpt-5.5", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let answer = world.post("/v1/chat/completions").json(&chat).send().await;
+    assert_eq!(answer.expect("an answer").status(), 200);
+    assert_eq!(world.provider.last().json(), chat);
 }

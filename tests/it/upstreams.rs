@@ -158,3 +158,43 @@ async fn connections_to_the_provider_are_used_again() {
         world.provider.connections()
     );
 }
+
+/// After a failover every connection that was kept is dead, and there may be more of them than a request has attempts.
+#[tokio::test]
+async fn many_stale_connections_are_not_the_clients_trouble() {
+    let world = World::usual().await;
+    world.provider.answers(|request| {
+        let mut script = vec![Step::Wait(Duration::from_millis(300))];
+        script.extend(usual(request));
+        script
+    });
+    let requests = (0..24).map(|_| world.status("hi"));
+    let statuses = futures::future::join_all(requests).await;
+    assert!(statuses.iter().all(|status| *status == 200));
+    let kept = world.provider.connections();
+    assert!(kept >= 12, "{kept}");
+    // Who has a number below that is served no more.
+    world.provider.forgets(kept);
+    world.provider.answers(usual);
+    for _ in 0..24 {
+        assert_eq!(world.status("hi").await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_sends_the_caller_elsewhere_is_refused() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        let head = "HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:9/v1/messages\r\ncontent-length: 0\r\n\r\n";
+        vec![Step::Send(head.into())]
+    });
+    let answer = world.post("/v1/messages").json(&message("hi")).send().await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.headers().contains_key("location"));
+    let rows = world.rows(1).await;
+    assert_eq!(
+        (&rows[0]["code"], &rows[0]["cost_usd"]),
+        (&json!("upstream_broken"), &json!("0.00"))
+    );
+}

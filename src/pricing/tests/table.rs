@@ -62,7 +62,7 @@ fn an_unknown_model_costs_the_conservative_price_and_never_nothing() {
 #[test]
 fn an_overlay_replaces_models_and_says_so_in_the_revision() {
     let over = "revision = \"ours\"\n[[model]]\nprovider = \"openai\"\nid = \"gpt-5\"\nprice = { input = \"1\", output = \"8\" }\n";
-    let table = table().overlaid(PriceTable::parse("ours.toml", over).unwrap());
+    let table = table().overlaid("ours.toml", over).unwrap();
     assert_eq!(
         table.find("openai", "gpt-5").price.standard.base.input,
         usd("1")
@@ -72,6 +72,81 @@ fn an_overlay_replaces_models_and_says_so_in_the_revision() {
         usd("1.50")
     );
     assert_eq!(table.revision(), "test 1 + ours");
+}
+
+#[test]
+fn what_an_overlay_leaves_out_is_as_in_the_list() {
+    let over = r#"
+revision = "ours"
+[[model]]
+provider = "anthropic"
+id = "claude-sonnet-4"
+price = { input = "2", output = "10" }
+[[model]]
+provider = "openai"
+id = "gpt-5"
+price = { input = "0.50", output = "18" }
+[[model]]
+provider = "anthropic"
+id = "claude-new"
+price = { input = "1", output = "2" }
+"#;
+    let (list, table) = (table(), table().overlaid("ours.toml", over).unwrap());
+    let sonnet = table.find("anthropic", "claude-sonnet-4-0").price;
+    let listed = list.find("anthropic", "claude-sonnet-4").price;
+    assert_eq!(sonnet.standard.base.input, usd("2"));
+    assert_eq!(sonnet.standard.base.cache_read, usd("0.30"));
+    assert_eq!(sonnet.fast, listed.fast);
+    assert_eq!(
+        (sonnet.context, sonnet.max_output, sonnet.regional),
+        (200_000, 64_000, 1_100)
+    );
+    for id in ["claude-sonnet-4", "claude-new"] {
+        let price = table.find("anthropic", id).price;
+        assert_eq!((price.fees, price.terms), (listed.fees, listed.terms));
+    }
+    // Flex is not dearer than the standard then, nor is priority cheaper, nor a longer input.
+    let gpt = table.find("openai", "gpt-5").price;
+    let flex = &gpt.flex.as_ref().unwrap().base;
+    let priority = &gpt.priority.as_ref().unwrap().base;
+    let long = gpt.standard.at(300_000);
+    assert_eq!((flex.input, flex.output), (usd("0.50"), usd("5")));
+    assert_eq!((priority.input, priority.output), (usd("2.50"), usd("20")));
+    assert_eq!((long.input, long.output), (usd("2.50"), usd("18")));
+}
+
+#[test]
+fn an_overlay_tells_of_a_provider_or_a_model_what_it_wants_other() {
+    let over = r#"
+revision = "ours"
+[provider.anthropic]
+fees = { web_search = "8" }
+[[model]]
+provider = "anthropic"
+id = "claude-sonnet-4"
+aliases = []
+price = { input = "3", output = "15" }
+[[model]]
+provider = "openai"
+id = "gpt-5"
+over = []
+fees = { tool_call = "1" }
+price = { input = "1.25", output = "10" }
+"#;
+    let table = table().overlaid("ours.toml", over).unwrap();
+    let sonnet = table.find("anthropic", "claude-sonnet-4").price;
+    assert_eq!(sonnet.fees.web_search, usd("8"));
+    assert_eq!(sonnet.fees.code_session, usd("0.05"));
+    assert!(
+        sonnet.fees
+            == table
+                .find("anthropic", "claude-sonnet-4-20250514")
+                .price
+                .fees
+    );
+    let gpt = table.find("openai", "gpt-5").price;
+    assert_eq!(gpt.standard.over, []);
+    assert_eq!(gpt.fees.tool_call, usd("1"));
 }
 
 #[test]
@@ -104,7 +179,7 @@ price = { input = "1" }
          prices.toml:9:9  a price needs `input` and `output`\n\
          prices.toml:9:19  `input` \"1,25\" is not an amount; write dollars as digits with a point, such as \"12.50\"\n\
          prices.toml:9:36  `output` must be a decimal in quotes, such as \"12.50\"\n\
-         prices.toml:10:1  `regional` of `b` must be a factor between 1 and 4, such as \"1.1\"\n\
+         prices.toml:10:1  `regional` must be a factor between 1 and 4, such as \"1.1\"\n\
          prices.toml:13:1  unknown key `colour`; expected one of: provider, id, aliases, from, context, max_output, regional, fees, \
          price, over, batch, flex, priority, fast\n\
          prices.toml:15:38  unknown key `speed`; expected one of: input, output, cache_read, cache_write_5m, cache_write_1h, \

@@ -173,9 +173,7 @@ impl Meter {
             (Form::Unreadable, _) => false,
             (Form::Json, _) => seen.reading.has_counts() && seen.reading.has_usage(),
             (Form::Sse(_), Endpoint::Messages | Endpoint::Responses) => seen.settled,
-            (Form::Sse(_), _) => {
-                seen.reading.has_counts() && (seen.done || seen.reading.progress.finished)
-            }
+            (Form::Sse(_), _) => seen.reading.has_counts() && (seen.done || seen.settled),
         }
     }
 
@@ -238,10 +236,10 @@ impl Meter {
         // Anthropic tells speed apart from the tier; where it does not, what was asked for counts.
         let asked_fast =
             self.dialect() == Dialect::Anthropic && self.demand.tier == Some(ServiceTier::Fast);
-        let told = if reading.fast.unwrap_or(asked_fast) {
-            Some(ServiceTier::Fast)
-        } else {
-            reading.tier
+        let told = match reading.fast {
+            Some(false) => reading.tier.or(Some(ServiceTier::Standard)),
+            None if !asked_fast => reading.tier,
+            _ => Some(ServiceTier::Fast),
         };
         usage.tier = tier_served(told, &self.demand);
         usage.regional = reading.regional;
@@ -258,9 +256,12 @@ impl Meter {
         usage.images = tally.images;
     }
 
-    /// Whether more may have been billed than was told or shown.
+    /// Whether more may have been billed than was told or shown: not where the provider itself says that it failed.
     fn hides(&self, input_told: bool) -> bool {
         let reading = &self.seen.reading;
+        if reading.error {
+            return false;
+        }
         let tools = self.demand.server_calls != Some(0);
         let reasons = match (self.endpoint, &self.form) {
             (_, Form::Unreadable) => true,
@@ -284,7 +285,7 @@ impl Meter {
 fn streamed_nothing(form: &Form, reading: &Reading) -> bool {
     match form {
         Form::Json | Form::Unreadable => true,
-        Form::Sse(_) => !reading.progress.started && reading.text == 0,
+        Form::Sse(_) => !reading.progress.started,
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) struct Reading {
 /// How far the answer has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
+    /// Some text was delivered.
     pub(super) started: bool,
     /// A choice gave its reason to finish.
     pub(super) finished: bool,
@@ -115,7 +116,8 @@ impl Reading {
         match self.now.event {
             Event::MessageDelta => self.now.usage && self.counts.output.is_some(),
             Event::Ended | Event::Failed => self.now.usage,
-            _ => false,
+            // Chat: a running count may lag behind the text until the reason to finish is told.
+            _ => self.now.usage && self.progress.finished,
         }
     }
 
@@ -176,7 +178,6 @@ impl Reading {
             Place::Iteration => self.rounds.begin(),
             Place::Items => self.listed = Tally::default(),
             Place::Item => self.item = Item::default(),
-            Place::Choices => self.progress.started = true,
             _ => {}
         }
         if let Some((Place::Root | Place::Envelope, Field::Error)) = self.places.last() {
@@ -196,10 +197,7 @@ impl Reading {
                 let item = self.item;
                 self.listed.add(&item);
             }
-            (Place::Item, _) => {
-                self.now.item = true;
-                self.progress.started = true;
-            }
+            (Place::Item, _) => self.now.item = true,
             _ => {}
         }
     }
@@ -290,7 +288,7 @@ impl Reading {
     }
 
     fn delivered(&mut self, text: &Text<'_>) {
-        self.progress.started = true;
+        self.progress.started |= text.len > 0;
         self.text = self.text.saturating_add(text.len);
     }
 

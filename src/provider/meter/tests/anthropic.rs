@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{json as answer, sse};
-use crate::domain::{Provenance, ServiceTier, Usage};
+use crate::domain::{Demand, Provenance, ServiceTier, Usage};
 use crate::provider::Endpoint::Messages;
 
 fn start(usage: &Value) -> Value {
@@ -251,4 +251,45 @@ fn an_error_after_the_200_is_told_apart() {
         (25, Provenance::Partial)
     );
     assert!(later.usage.output >= 4);
+    let thinking = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}});
+    let reasoning = sse(
+        Messages,
+        &[
+            start(&json!({"input_tokens": 25, "output_tokens": 1})),
+            thinking,
+            json!({"type": "error", "error": {"type": "overloaded_error"}}),
+        ],
+    );
+    assert!(
+        !reasoning.hidden_output,
+        "what failed was seen as far as it was billed"
+    );
+    assert_eq!(reasoning.usage.input, 25);
+}
+
+#[test]
+fn what_was_served_at_the_usual_speed_is_not_fast_whatever_was_asked() {
+    let demand = Demand {
+        tier: Some(ServiceTier::Fast),
+        ..super::plain()
+    };
+    for (usage, tier) in [
+        (
+            json!({"input_tokens": 1, "output_tokens": 1, "speed": "standard"}),
+            ServiceTier::Standard,
+        ),
+        (
+            json!({"input_tokens": 1, "output_tokens": 1, "speed": "fast"}),
+            ServiceTier::Fast,
+        ),
+        (
+            json!({"input_tokens": 1, "output_tokens": 1}),
+            ServiceTier::Fast,
+        ),
+    ] {
+        let body = json!({"model": "m", "content": [], "usage": usage}).to_string();
+        let parts = [body.as_bytes()];
+        let metered = super::meter(Messages, super::MeterInput::Json, demand, &parts);
+        assert_eq!(metered.usage.tier, tier, "{usage}");
+    }
 }

@@ -310,3 +310,45 @@ fn newer_details_are_read() {
     );
     assert_eq!(metered.usage.code_sessions, 16);
 }
+
+#[test]
+fn an_error_before_any_text_costs_nothing_whatever_came_before_it() {
+    let error = json!({"error": {"message": "overloaded"}});
+    let role = json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+    let filtered = json!({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]});
+    let failing = json!({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}], "error": {"code": 502}});
+    for events in [
+        vec![role, error.clone()],
+        vec![filtered, error],
+        vec![failing],
+    ] {
+        let metered = sse(ChatCompletions, &events);
+        assert!(metered.error_event && !metered.hidden_output, "{events:?}");
+        assert_eq!(metered.usage, Usage::default(), "{events:?}");
+    }
+    let added =
+        json!({"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}});
+    let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error"}, "usage": null}});
+    let metered = sse(Responses, &[added, failed]);
+    assert!(metered.error_event && !metered.hidden_output);
+    assert_eq!(metered.usage, Usage::default());
+}
+
+#[test]
+fn a_running_count_of_a_chat_is_final_only_with_or_after_its_reason_to_finish() {
+    let part = |text: &str, output: u64| {
+        json!({"choices": [{"index": 0, "delta": {"content": text}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": output}})
+    };
+    let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let mut finish_told = finish.clone();
+    finish_told["usage"] = json!({"prompt_tokens": 10, "completion_tokens": 3});
+    let early = sse(ChatCompletions, &[part("one two three", 0), finish]);
+    assert!(!early.complete && early.hidden_output);
+    assert!(early.usage.output >= 13);
+    let told = sse(ChatCompletions, &[part("one two three", 0), finish_told]);
+    assert_eq!(
+        (told.complete, told.usage.output, told.provenance),
+        (true, 3, Provenance::Exact)
+    );
+}
