@@ -88,6 +88,18 @@ fn hex(digits: &[u8]) -> Option<u32> {
     })
 }
 
+/// Whether a text can stand as the inside of a literal: its escapes are JSON's, and nothing in it must be escaped.
+#[must_use]
+pub fn is_literal(text: &str) -> bool {
+    let mut end = 0;
+    let plain = units(text.as_bytes()).all(|unit| {
+        end = unit.raw.end;
+        let said = text.get(unit.raw).unwrap_or_default();
+        unit.escape.is_some() || !said.contains(|c| c == '"' || c < ' ')
+    });
+    plain && end == text.len()
+}
+
 /// What the inside of a literal says. Borrowed where nothing is escaped, which is the common case.
 #[must_use]
 pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
@@ -191,6 +203,21 @@ mod tests {
             prop_assert!(!written.contains(line_end));
             let quoted = format!("\"{written}\"");
             prop_assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_can_stand_in_quotes_is_known() {
+        for (text, can) in [
+            ("plain", true),
+            (r#"a\nb\"c\u00e9"#, true),
+            ("", true),
+            ("a\"b", false),
+            ("a\nb", false),
+            (r"a\w", false),
+            ("a\\", false),
+        ] {
+            assert_eq!(is_literal(text), can, "{text}");
         }
     }
 }

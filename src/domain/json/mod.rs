@@ -8,5 +8,5 @@ mod literal;
 mod tape;
 
 pub use escapes::Escapes;
-pub use literal::{Unit, decode, decode_exact, escape_into, units};
+pub use literal::{Unit, decode, decode_exact, escape_into, is_literal, units};
 pub use tape::{Broken, Document, Kind, Tape, Value};

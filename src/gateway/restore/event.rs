@@ -73,8 +73,8 @@ impl StreamRestorer {
                 key: slot.key,
                 piece: None,
                 at,
-                nesting: nesting(slot),
-                edits: std::mem::take(edits),
+                nesting: edits.nesting,
+                edits: std::mem::take(&mut edits.list),
                 counts: slot.part != Part::Repeat,
             });
             if slot.part == Part::Delta {
@@ -108,6 +108,9 @@ impl StreamRestorer {
         let mut settled = Settled::default();
         let before = thread.open_from();
         thread.feed(&self.known, &json::decode(literal), &mut settled);
+        if let Some(literal) = self.queue.current.literals.last_mut() {
+            literal.nesting = nesting(slot, thread);
+        }
         let open_from = thread.open_from();
         self.settle(slot.key, &settled);
         if open_from > before {
@@ -116,11 +119,12 @@ impl StreamRestorer {
     }
 }
 
-pub(super) const fn nesting(slot: &Slot) -> Nesting {
-    if slot.json {
-        Nesting::Json
-    } else {
-        Nesting::Text
+/// How deep the text of a slot lies, of which the thread has seen what came. What a tool gets is its own form's.
+pub(super) fn nesting(slot: &Slot, thread: &Thread) -> Nesting {
+    match slot.key.of {
+        _ if slot.json => Nesting::Json,
+        Of::Text if thread.reads_like_json() => Nesting::Document,
+        _ => Nesting::Text,
     }
 }
 

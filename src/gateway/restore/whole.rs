@@ -4,7 +4,13 @@ use super::StreamRestorer;
 use super::event::nesting;
 use crate::domain::json::{self, Tape};
 use crate::provider::slots::{Call, Located, Part, locate_body};
-use crate::scan::restore::{Edit, Settled, Thread, judge, splice};
+use crate::scan::restore::{Edit, Nesting, Settled, Thread, judge, splice};
+
+/// The changes of one slot.
+pub(super) struct Changes {
+    pub list: Vec<Edit>,
+    pub nesting: Nesting,
+}
 
 impl StreamRestorer {
     /// A whole answer. What is no JSON passes as it came.
@@ -17,31 +23,41 @@ impl StreamRestorer {
         }
         let whole = self.whole(body, &located);
         let mut from = 0;
-        for (slot, edits) in located.slots.iter().zip(&whole) {
-            if edits.is_empty() {
+        for (slot, changes) in located.slots.iter().zip(&whole) {
+            if changes.list.is_empty() {
                 continue;
             }
             out.extend_from_slice(&body[from..slot.literal.start]);
             let (known, counts) = (&self.known, &mut self.counts.restored);
             let inside = &body[slot.literal.clone()];
-            splice(inside, edits, nesting(slot), known, out, |entry| {
-                super::count(counts, known.category(entry));
-            });
+            splice(
+                inside,
+                &changes.list,
+                changes.nesting,
+                known,
+                out,
+                |entry| {
+                    super::count(counts, known.category(entry));
+                },
+            );
             from = slot.literal.end;
         }
         out.extend_from_slice(&body[from..]);
     }
 
     /// The changes of every slot that holds a whole text; none for the others.
-    pub(super) fn whole(&mut self, data: &[u8], located: &Located) -> Vec<Vec<Edit>> {
-        let mut changes: Vec<Vec<Edit>> = Vec::with_capacity(located.slots.len());
+    pub(super) fn whole(&mut self, data: &[u8], located: &Located) -> Vec<Changes> {
+        let mut changes = Vec::with_capacity(located.slots.len());
         for slot in &located.slots {
-            let mut settled = Settled::default();
+            let (mut thread, mut settled) = (Thread::text(), Settled::default());
             if slot.part != Part::Delta {
                 let text = json::decode(&data[slot.literal.clone()]);
-                Thread::text().feed(&self.known, &text, &mut settled);
+                thread.feed(&self.known, &text, &mut settled);
             }
-            changes.push(settled.edits);
+            changes.push(Changes {
+                list: settled.edits,
+                nesting: nesting(slot, &thread),
+            });
         }
         if !self.into_network {
             for (number, call) in located.calls.iter().enumerate() {
@@ -58,11 +74,11 @@ impl StreamRestorer {
         located: &Located,
         number: usize,
         call: &Call,
-        changes: &mut [Vec<Edit>],
+        changes: &mut [Changes],
     ) {
         let of_call = |index: &usize| located.slots[*index].call == Some(number);
         let slots: Vec<usize> = (0..changes.len()).filter(of_call).collect();
-        if slots.iter().all(|index| changes[*index].is_empty()) {
+        if slots.iter().all(|index| changes[*index].list.is_empty()) {
             return;
         }
         let name = match &call.name {
@@ -84,7 +100,7 @@ impl StreamRestorer {
             return;
         }
         for index in slots {
-            let edits = std::mem::take(&mut changes[index]);
+            let edits = std::mem::take(&mut changes[index].list);
             if located.slots[index].part != Part::Repeat {
                 let entries: Vec<usize> = edits.iter().filter_map(|edit| edit.entry).collect();
                 self.withheld(&entries);

@@ -11,6 +11,8 @@ use crate::domain::json;
 pub enum Nesting {
     /// The literal says the text.
     Text,
+    /// The literal says a text that reads like JSON: what could not stand in its literals as it is, is escaped.
+    Document,
     /// The literal says a JSON text, in whose literals the text stands: a value is escaped once more.
     Json,
 }
@@ -42,7 +44,9 @@ pub fn splice(
 fn write(value: &str, nesting: Nesting, out: &mut Vec<u8>) {
     let text = match nesting {
         Nesting::Text => Cow::Borrowed(value),
-        Nesting::Json => {
+        // One from a JSON file brings its escapes along.
+        Nesting::Document if json::is_literal(value) => Cow::Borrowed(value),
+        Nesting::Document | Nesting::Json => {
             let mut inner = Vec::with_capacity(value.len() + 8);
             json::escape_into(value, &mut inner);
             // What was escaped from a text is a text.

@@ -28,6 +28,34 @@ pub struct Thread {
     carried: VecDeque<Carried>,
     next: u64,
     judgement: Judgement,
+    shape: Shape,
+}
+
+/// What a text reads like, by its first bytes that are no white space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Unknown,
+    /// It begins with this bracket.
+    Bracket(u8),
+    /// An object, or a list of objects or strings.
+    Json,
+    Other,
+}
+
+impl Shape {
+    fn see(self, text: &[u8]) -> Self {
+        let mut bytes = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let mut shape = self;
+        while let Self::Unknown | Self::Bracket(_) = shape {
+            let Some(byte) = bytes.next() else { break };
+            shape = match (shape, byte) {
+                (Self::Unknown, b'{' | b'[') => Self::Bracket(*byte),
+                (Self::Bracket(_), b'"') | (Self::Bracket(b'['), b'{') => Self::Json,
+                _ => Self::Other,
+            };
+        }
+        shape
+    }
 }
 
 /// The part of a piece that is carried: its last `length` bytes, from `from` on.
@@ -94,6 +122,7 @@ impl Thread {
             carried: VecDeque::new(),
             next: 0,
             judgement,
+            shape: Shape::Unknown,
         }
     }
 
@@ -101,6 +130,12 @@ impl Thread {
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether what came of the text reads like a JSON text: `{"…`, `["…` or `[{…`.
+    #[must_use]
+    pub fn reads_like_json(&self) -> bool {
+        self.shape == Shape::Json
     }
 
     /// The oldest piece that may still change.
@@ -120,6 +155,7 @@ impl Thread {
     pub fn feed(&mut self, known: &Restorations, text: &[u8], settled: &mut Settled) {
         let piece = self.next;
         self.next += 1;
+        self.shape = self.shape.see(text);
         if let Judgement::Open(open) = &mut self.judgement {
             open.text.extend_from_slice(text);
         }

@@ -370,3 +370,44 @@ fn the_providers_own_tools_are_restored_while_they_stream() {
         );
     }
 }
+
+/// A structured answer stays JSON, whatever is put back into it, over any cut and in one piece.
+#[test]
+fn an_answer_that_is_json_itself_stays_so() {
+    for (before, after) in [
+        ("{\"a\": \"", "\"}"),
+        (" [ {\"a\": \"", "\"}]"),
+        ("[\"", "\"]"),
+    ] {
+        let said = format!("{before}{PEM} {KEY}{after}");
+        let expected: Value = serde_json::from_str(&said).unwrap();
+        let expected = restored_in(&expected);
+        for size in [1, 3, 200] {
+            let parts: Vec<char> = said.chars().collect();
+            let events: Vec<Value> = parts
+                .chunks(size)
+                .map(|part| text_delta(0, &part.iter().collect::<String>()))
+                .collect();
+            let (out, _) = stream(Endpoint::Messages, sse(&events).as_bytes(), &[]);
+            let text = collected(&out).into_values().collect::<String>();
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+        }
+        let whole = json!({"type": "message", "content": [{"type": "text", "text": said}]});
+        let (out, _) = body(Endpoint::Messages, &whole);
+        let text = out["content"][0]["text"].as_str().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected);
+    }
+}
+
+/// The same value with what its placeholders stand for.
+fn restored_in(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!(restored(text)),
+        Value::Array(all) => all.iter().map(restored_in).collect(),
+        Value::Object(all) => all
+            .iter()
+            .map(|(key, one)| (key.clone(), restored_in(one)))
+            .collect(),
+        other => other.clone(),
+    }
+}
