@@ -32,7 +32,7 @@ pub use assemble::{AssembleError, Parts, assemble, people};
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
-use crate::audit::{Label, Log, LogError, OperatorAction};
+use crate::audit::{Label, Log, LogError, OperatorAction, inbox};
 use crate::budget::Ledger;
 use crate::config::{self, Fault, Settings};
 use crate::directory::{Census, Directory, DirectoryError, InstallationKey, KeyFileError};
@@ -192,6 +192,8 @@ impl App {
         let settings = config::load(path).map_err(StartError::Configuration)?;
         let key = InstallationKey::open_or_create(&settings.state.dir)?;
         let directory = Directory::open(&settings.state.dir)?;
+        // Before the log is opened, which takes what is left for it.
+        inbox::settle(&settings.state.dir, |moments| directory.was_done(moments))?;
         let (log, recovered) = audit_log::open(&settings)?;
         let (ledger, courier) = fleet::ledger(&settings, recovered.balances)?;
         let rates = Arc::new(RateLimiter::default());
