@@ -25,16 +25,17 @@ use tracing::{info, warn};
 
 use fleet::Fleet;
 use listen::Workers;
-use marks::Marks;
+use marks::{Kind, Marks};
 
-pub use assemble::{AssembleError, Parts, assemble, people};
+pub use assemble::{AssembleError, Parts, assemble, people, scanner};
+pub use marks::Reading;
 
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
 use crate::audit::{Label, Log, LogError, OperatorAction, inbox};
 use crate::budget::Ledger;
-use crate::config::{self, Fault, Settings};
+use crate::config::{self, Fault, Settings, Source};
 use crate::directory::{Census, Directory, DirectoryError, InstallationKey, KeyFileError};
 use crate::domain::Moment;
 use crate::gateway::Gateway;
@@ -127,10 +128,14 @@ impl Shared {
     /// files before, and now.
     fn rebuild(&self, path: &Path) -> Result<(Marks, Marks), StartError> {
         let _alone = self.compiling.lock();
-        let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
-        let marks = Marks::of(path, &settings);
+        let source = configuration(path)?;
+        let settings = Arc::new(settings(path, &source)?);
+        let mut reading = Reading::new(&self.key);
+        reading.took(Kind::Configuration, &source);
         let before = self.live.load();
-        let snapshot = assemble(settings, Arc::clone(&before.people), &self.parts())?;
+        let people = Arc::clone(&before.people);
+        let snapshot = assemble(settings, people, &self.parts(), &mut reading)?;
+        let marks = reading.marks();
         adopt_names(&snapshot, &before);
         self.replace(snapshot);
         let before = std::mem::replace(&mut *self.marks.lock(), marks.clone());
@@ -168,6 +173,15 @@ impl Shared {
     }
 }
 
+fn configuration(path: &Path) -> Result<Source, StartError> {
+    Source::read(path).map_err(|fault| StartError::Configuration(vec![fault]))
+}
+
+fn settings(path: &Path, source: &Source) -> Result<Settings, StartError> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    config::parse(&source.name, &source.text, base).map_err(StartError::Configuration)
+}
+
 /// Names that have resolved once stay resolved over a reload.
 fn adopt_names(new: &Snapshot, old: &Snapshot) {
     let addresses = |snapshot: &Snapshot| -> Vec<_> {
@@ -189,7 +203,8 @@ impl App {
     /// # Errors
     /// All faults of the configuration, or what else stands in the way.
     pub async fn start(path: &Path) -> Result<Self, StartError> {
-        let settings = config::load(path).map_err(StartError::Configuration)?;
+        let source = configuration(path)?;
+        let settings = settings(path, &source)?;
         let key = InstallationKey::open_or_create(&settings.state.dir)?;
         let directory = Directory::open(&settings.state.dir)?;
         // Before the log is opened, which takes what is left for it.
@@ -202,10 +217,12 @@ impl App {
             rates: &rates,
             key: &key,
         };
-        let marks = Mutex::new(Marks::of(path, &settings));
+        let mut reading = Reading::new(&key);
+        reading.took(Kind::Configuration, &source);
         let settings = Arc::new(settings);
         let people = assemble::people(Arc::new(directory.load()?), &settings, &parts);
-        let snapshot = assemble(Arc::clone(&settings), Arc::new(people), &parts)?;
+        let people = Arc::new(people);
+        let snapshot = assemble(Arc::clone(&settings), people, &parts, &mut reading)?;
         let shared = Arc::new(Shared {
             live: Arc::new(Live::new(snapshot)),
             ledger,
@@ -215,7 +232,7 @@ impl App {
             key,
             compiling: Mutex::new(()),
             changing: Mutex::new(()),
-            marks,
+            marks: Mutex::new(reading.marks()),
         });
         let fleet = match courier {
             None => None,
@@ -337,8 +354,7 @@ impl App {
             change.push(format!("only at a restart: {waiting}"));
         }
         self.note("config.reloaded", &change.join("; "));
-        if before.rules != now.rules {
-            let change = format!("rules: {} -> {}", before.rules, now.rules);
+        if let Some(change) = before.change(now, Kind::Rules) {
             self.note("rules.swapped", &change);
         }
     }
@@ -353,7 +369,7 @@ impl App {
             who: Label::clean("signal", 64),
             what,
             subject: Label::clean(&self.config.display().to_string(), 128),
-            change: Label::clean(change, 256),
+            change: Label::clean(change, 512),
         };
         if let Err(error) = self.shared.log.operator(action) {
             warn!(%error, "the audit did not take the reload");
