@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
-use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
 
 use fleet::Fleet;
 use listen::Workers;
@@ -42,7 +42,7 @@ use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
 use crate::gateway::hold::Lines;
 use crate::ledger_store::FleetError;
-use crate::live::{Live, Snapshot};
+use crate::live::{Live, People, Snapshot};
 use crate::metrics::Metrics;
 use crate::policy::RateLimiter;
 
@@ -99,7 +99,8 @@ pub struct App {
     stop: channel::Sender<bool>,
     draining: Arc<AtomicBool>,
     workers: Workers,
-    tasks: Vec<JoinHandle<()>>,
+    /// Each goes on until it is ended.
+    tasks: JoinSet<()>,
     sink: SqliteSink,
     fleet: Option<Fleet>,
     /// Where the fleet's rows go, if anywhere.
@@ -282,15 +283,14 @@ impl App {
                 warn!(%error, "the admin listener ended");
             }
         };
-        let tasks = vec![
-            tokio::spawn(serving),
-            tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
-            tokio::spawn(watch::entities(Arc::clone(&shared))),
-            tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
-            tokio::spawn(watch::budgets(Arc::clone(&shared))),
-            tokio::spawn(alerts::watch(Arc::clone(&shared))),
-            tokio::spawn(watch::health(Arc::clone(&shared.live))),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serving);
+        tasks.spawn(watch::directory(directory, Arc::clone(&shared)));
+        tasks.spawn(watch::entities(Arc::clone(&shared)));
+        tasks.spawn(watch::resolve(Arc::clone(&shared.live)));
+        tasks.spawn(watch::budgets(Arc::clone(&shared)));
+        tasks.spawn(alerts::watch(Arc::clone(&shared)));
+        tasks.spawn(watch::health(Arc::clone(&shared.live)));
         info!(data = %data_address, admin = %admin_address, "listening");
         Ok(Self {
             data: data_address,
@@ -306,6 +306,15 @@ impl App {
             fleet,
             clickhouse,
         })
+    }
+
+    /// Waits until a background task ends, which none should: without it a revoked key might work on. Every key is refused
+    /// from then on; whoever started the gateway drains it and starts it anew.
+    pub async fn broken(&mut self) {
+        let ended = self.tasks.join_next().await;
+        let why = ended.and_then(Result::err).map(|why| why.to_string());
+        error!(why, "a background task ended: every key is refused");
+        self.shared.live.seat(&Arc::new(People::unavailable()));
     }
 
     /// Reads the configuration, rules and prices again; keeps the old ones when the new ones are wrong.
@@ -377,7 +386,7 @@ impl App {
     }
 
     /// Takes no new connection, waits for the requests in flight up to the configured time, then closes the books.
-    pub async fn drain(self) {
+    pub async fn drain(mut self) {
         self.draining.store(true, Ordering::Relaxed);
         let time = self.shared.live.load().settings.limits.drain_timeout;
         let in_flight = &self.shared.metrics.in_flight;
@@ -397,9 +406,7 @@ impl App {
             warn!(cut, "the time to drain is over");
         }
         self.workers.end();
-        for task in self.tasks {
-            task.abort();
-        }
+        self.tasks.abort_all();
         if let Some(fleet) = self.fleet {
             fleet.finish().await;
         }
@@ -434,4 +441,32 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn failed(address: SocketAddr, source: std::io::Error) -> StartError {
     StartError::Listen { address, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_background_task_that_ends_ends_the_gateway_and_refuses_every_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        let text = format!(
+            "[listen]\ndata = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[state]\ndir = \"state\"\n\
+             [scan]\nrules = []\n[prices]\nfile = \"{}\"\n[provider.p]\ndialect = \"openai\"\n\
+             addresses = [\"http://127.0.0.1:1\"]\ncredential = \"env:TOLLGATE_TEST_NO_SUCH_KEY\"\n",
+            conf.join("prices.toml").display()
+        );
+        let path = dir.path().join("tollgate.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut app = App::start(&path).await.unwrap();
+        let soon = Duration::from_millis(500);
+        let early = tokio::time::timeout(soon, app.broken()).await;
+        assert!(early.is_err(), "while all goes well");
+        assert!(app.shared.live.load().people.available);
+        app.tasks.spawn(async { panic!("as a watcher might") });
+        app.broken().await;
+        assert!(!app.shared.live.load().people.available);
+        app.drain().await;
+    }
 }
