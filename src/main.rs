@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tikv_jemalloc_ctl::{Access as _, AsName as _, background_thread};
 use tikv_jemallocator::Jemalloc;
-use tollgate::cli::Cli;
+use tollgate::cli::{Cli, told};
 
 /// Gives memory back once a burst is over, which the C library's allocator does not.
 #[global_allocator]
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nothing is left to tell when standard error itself is gone.
-            let _written = writeln!(stderr(), "tollgate: {error:#}");
+            let _written = writeln!(stderr(), "tollgate: {}", told(&error));
             ExitCode::FAILURE
         }
     }

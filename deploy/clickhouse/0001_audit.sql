@@ -1,4 +1,4 @@
--- The audit's rows, as every node writes them. `tollgate migrate` puts the database's name in place of {database}.
+-- The audit's rows, as every node writes them. `tollgate migrate` puts in the database's name.
 -- Money is whole nano-dollars. boot and seq number a node's rows without a gap; prev_hash and row_hash chain them.
 CREATE TABLE IF NOT EXISTS {database}.audit
 (

@@ -1,14 +1,16 @@
 //! Builds a snapshot: reads the files that the settings name, resolves secrets, compiles the rules.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use http::HeaderValue;
 use tracing::warn;
 
+use super::marks::{Kind, Reading};
 use crate::budget::{Account, Amendment, BudgetId, BudgetSpec, Ledger};
-use crate::config::{self, Fault, Provider, Settings, Source};
+use crate::config::{Fault, Provider, Settings, Source};
 use crate::directory::{self, Census, InstallationKey};
 use crate::domain::{Caller, KeyId, Moment, Name, Secret};
 use crate::gateway::address::Address;
@@ -18,9 +20,9 @@ use crate::gateway::upstream::{Authorities, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
 use crate::policy::{self, Gate, RateLimiter, Subject};
-use crate::pricing::{PriceFault, PriceTable};
+use crate::pricing::PriceTable;
 use crate::provider::Dialect;
-use crate::scan::{self, BuildError, KnownValues, Limits, RuleFile, RuleSet, Scanner};
+use crate::scan::{BuildError, KnownValues, Limits, RuleFile, RuleSet, Scanner};
 
 /// What outlives a snapshot.
 pub struct Parts<'a> {
@@ -52,14 +54,15 @@ pub fn assemble(
     settings: Arc<Settings>,
     people: Arc<People>,
     parts: &Parts<'_>,
+    reading: &mut Reading,
 ) -> Result<Snapshot, AssembleError> {
     let mut upstreams: Vec<Arc<Upstream>> = Vec::with_capacity(settings.providers.len());
     for provider in &settings.providers {
-        upstreams.push(Arc::new(upstream(provider, parts.rates)?));
+        upstreams.push(Arc::new(upstream(provider, parts.rates, reading)?));
     }
-    let prices = prices(&settings)?;
-    let rules = rules(&settings)?;
-    let values = known_values(&settings)?;
+    let prices = prices(&settings, reading)?;
+    let rules = rules(&settings, reading)?;
+    let values = known_values(&settings, reading)?;
     let inspection = inspection(rules, values, &people, &settings, parts.key)?;
     let cache = settings.cache.as_ref().map(ResponseCache::new);
     Ok(Snapshot {
@@ -179,7 +182,11 @@ fn gate(census: &Census, caller: &Caller, rates: &RateLimiter) -> Gate {
 }
 
 /// A provider ready for requests. Without its credential it is known and refuses, so that the others go on.
-fn upstream(provider: &Provider, rates: &RateLimiter) -> Result<Upstream, AssembleError> {
+fn upstream(
+    provider: &Provider,
+    rates: &RateLimiter,
+    reading: &mut Reading,
+) -> Result<Upstream, AssembleError> {
     let of = Subject::Provider(provider.name.clone());
     let key = provider
         .credential
@@ -189,7 +196,7 @@ fn upstream(provider: &Provider, rates: &RateLimiter) -> Result<Upstream, Assemb
     if let Err(error) = &credential {
         warn!(provider = %provider.name, %error, "requests to this provider are refused");
     }
-    let authorities = authorities(provider)?;
+    let authorities = authorities(provider, reading)?;
     let weighted = provider.addresses.iter();
     let addresses: Vec<Arc<Address>> = weighted
         .clone()
@@ -220,11 +227,15 @@ fn upstream(provider: &Provider, rates: &RateLimiter) -> Result<Upstream, Assemb
 }
 
 /// The provider's own authorities, where it names a file of them.
-fn authorities(provider: &Provider) -> Result<Option<Authorities>, AssembleError> {
+fn authorities(
+    provider: &Provider,
+    reading: &mut Reading,
+) -> Result<Option<Authorities>, AssembleError> {
     let Some(path) = &provider.ca else {
         return Ok(None);
     };
     let source = Source::read(path)?;
+    reading.took(Kind::Authorities, &source);
     let read = Authorities::read(source.text.as_bytes());
     let read = read.map_err(|why| Fault::of_file(&source.name, why.to_owned()))?;
     Ok(Some(read))
@@ -245,26 +256,20 @@ fn header(
 }
 
 /// The price table with its overlays and the price of what it does not know.
-fn prices(settings: &Settings) -> Result<PriceTable, AssembleError> {
-    let faults =
-        |faults: Vec<PriceFault>| AssembleError::Files(faults.into_iter().map(of_prices).collect());
-    let list = Source::read(&settings.prices.file)?;
+fn prices(settings: &Settings, reading: &mut Reading) -> Result<PriceTable, AssembleError> {
+    let faults = |faults: Vec<PriceFault>| {
+        AssembleError::Files(faults.into_iter().map(Fault::from).collect())
+    };
+    let mut read =
+        |path: &Path| Source::read(path).inspect(|source| reading.took(Kind::Prices, source));
+    let list = read(&settings.prices.file)?;
     let mut table = PriceTable::parse(&list.name, &list.text).map_err(faults)?;
     for overlay in &settings.prices.overlays {
-        let over = Source::read(overlay)?;
+        let over = read(overlay)?;
         table = table.overlaid(&over.name, &over.text).map_err(faults)?;
     }
     let unknown = settings.budget.unknown_model;
     Ok(table.with_unknown(unknown.input, unknown.output))
-}
-
-fn of_prices(fault: PriceFault) -> Fault {
-    Fault {
-        file: fault.file,
-        line: fault.line,
-        column: fault.column,
-        message: fault.message,
-    }
 }
 
 /// The rules and values that are in force, with the names of these people's teams. No file is read: what an operator has
@@ -295,8 +300,21 @@ fn inspection(
         }
     }
     let fingerprints = key.derive("fingerprints");
-    let scanner = Scanner::build(rules, known, &fingerprints, limits(settings))?;
+    let scanner = scanner(rules, known, settings, &fingerprints)?;
     Ok(Inspection::new(scanner, values, key.derive("placeholders")))
+}
+
+/// Compiles what is looked for.
+///
+/// # Errors
+/// When the matcher takes none of it.
+pub fn scanner(
+    rules: RuleSet,
+    known: KnownValues,
+    settings: &Settings,
+    fingerprints: &Secret<[u8; 32]>,
+) -> Result<Scanner, BuildError> {
+    Scanner::build(rules, known, fingerprints, limits(settings))
 }
 
 /// A report has to list more places than there may be placeholders: a secret may stand in many.
@@ -309,33 +327,22 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 /// The rules of all files that the settings name.
-fn rules(settings: &Settings) -> Result<RuleSet, AssembleError> {
+fn rules(settings: &Settings, reading: &mut Reading) -> Result<RuleSet, AssembleError> {
     let sources = settings.rule_sources().map_err(AssembleError::Files)?;
+    for source in &sources {
+        reading.took(Kind::Rules, source);
+    }
+    reading.families(settings);
     let files: Vec<RuleFile<'_>> = sources
         .iter()
         .map(|Source { name, text }| RuleFile { name, text })
         .collect();
-    let families: Vec<scan::Family> = settings
-        .scan
-        .families
-        .iter()
-        .map(|family| family_of(*family))
-        .collect();
-    RuleSet::parse(&files, &families)
+    RuleSet::parse(&files, &settings.scan.families)
         .map_err(|faults| AssembleError::Files(faults.into_iter().map(Fault::from).collect()))
 }
 
-const fn family_of(family: config::Family) -> scan::Family {
-    match family {
-        config::Family::Secrets => scan::Family::Secrets,
-        config::Family::Context => scan::Family::Context,
-        config::Family::Generic => scan::Family::Generic,
-        config::Family::Personal => scan::Family::Personal,
-    }
-}
-
 /// What must never leave besides the teams' entities: the providers' keys, the values of the named files.
-fn known_values(settings: &Settings) -> Result<KnownValues, AssembleError> {
+fn known_values(settings: &Settings, reading: &mut Reading) -> Result<KnownValues, AssembleError> {
     let mut known = KnownValues::new();
     for provider in &settings.providers {
         if let Ok(key) = provider.credential.resolve_here()
@@ -346,6 +353,7 @@ fn known_values(settings: &Settings) -> Result<KnownValues, AssembleError> {
     }
     for path in &settings.scan.known_values {
         let source = Source::read(path)?;
+        reading.took(Kind::KnownValues, &source);
         let left = known.add_file(&source.text);
         if !left.is_empty() {
             warn!(file = source.name, "{left}");

@@ -1,75 +1,96 @@
 //! What an operator's files were, as digests: the audit can then say what a reload changed, and repeats nothing of it.
-
-use std::path::Path;
+//!
+//! Taken of the bytes that are parsed, while they are: a file that changes in between is another at the next reload.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Settings, Source};
+use crate::directory::InstallationKey;
 
 /// Hexadecimal digits of a digest that are kept: enough to tell two versions of a file apart.
 const DIGITS: usize = 12;
 
-/// In place of a digest.
-const UNREADABLE: &str = "unreadable";
-
-/// One digest for each kind of file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    configuration: String,
-    pub rules: String,
-    prices: String,
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Configuration,
+    Rules,
+    /// The table and its overlays.
+    Prices,
+    KnownValues,
+    /// The providers' certificate authorities.
+    Authorities,
 }
 
-fn mark(texts: impl IntoIterator<Item = (String, String)>) -> String {
-    let mut hasher = Sha256::new();
-    for (name, text) in texts {
-        // Lengths keep a text from running into the next.
-        hasher.update(name.len().to_le_bytes());
-        hasher.update(name);
-        hasher.update(text.len().to_le_bytes());
-        hasher.update(text);
+impl Kind {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Configuration, "configuration"),
+        (Self::Rules, "rules"),
+        (Self::Prices, "prices"),
+        (Self::KnownValues, "known values"),
+        (Self::Authorities, "authorities"),
+    ];
+}
+
+/// The digests of files that are being read.
+#[derive(Clone)]
+pub struct Reading([Sha256; Kind::ALL.len()]);
+
+impl Reading {
+    #[must_use]
+    pub fn new(key: &InstallationKey) -> Self {
+        let mut new = Self(Kind::ALL.map(|_| Sha256::new()));
+        // Whoever guesses a known value must not find it confirmed in the audit.
+        let secret = key.derive("marks");
+        new.0[Kind::KnownValues as usize].update(secret.expose());
+        new
     }
-    let mut digits = format!("{:x}", hasher.finalize());
-    digits.truncate(DIGITS);
-    digits
-}
 
-fn of_file(path: &Path) -> String {
-    Source::read(path).map_or_else(
-        |_| UNREADABLE.to_owned(),
-        |source| mark([(String::new(), source.text)]),
-    )
-}
+    pub fn took(&mut self, kind: Kind, source: &Source) {
+        self.text(kind, &source.name, &source.text);
+    }
 
-fn of_rules(settings: &Settings) -> String {
-    let Ok(sources) = settings.rule_sources() else {
-        return UNREADABLE.to_owned();
-    };
-    let rules = sources.into_iter().map(|source| (source.name, source.text));
-    let families = format!("{:?}", settings.scan.families);
-    mark(rules.chain([("families".to_owned(), families)]))
-}
+    /// Which of the rules count is said by the configuration.
+    pub fn families(&mut self, settings: &Settings) {
+        let families = format!("{:?}", settings.scan.families);
+        self.text(Kind::Rules, "families", &families);
+    }
 
-impl Marks {
-    /// The marks of the files as they are now.
-    pub fn of(configuration: &Path, settings: &Settings) -> Self {
-        Self {
-            configuration: of_file(configuration),
-            rules: of_rules(settings),
-            prices: of_file(&settings.prices.file),
+    fn text(&mut self, kind: Kind, name: &str, text: &str) {
+        let hasher = &mut self.0[kind as usize];
+        for part in [name, text] {
+            // Lengths keep a text from running into the next.
+            hasher.update(part.len().to_le_bytes());
+            hasher.update(part);
         }
     }
 
-    /// What is another than before, as `what: before -> after`.
+    #[must_use]
+    pub fn marks(self) -> Marks {
+        Marks(self.0.map(|hasher| {
+            let mut digits = format!("{:x}", hasher.finalize());
+            digits.truncate(DIGITS);
+            digits
+        }))
+    }
+}
+
+/// One digest for each kind of file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks([String; Kind::ALL.len()]);
+
+impl Marks {
+    /// What of a kind is another than before, as `what: before -> after`.
+    pub fn change(&self, new: &Self, kind: Kind) -> Option<String> {
+        let (_, what) = Kind::ALL[kind as usize];
+        let (before, after) = (&self.0[kind as usize], &new.0[kind as usize]);
+        (before != after).then(|| format!("{what}: {before} -> {after}"))
+    }
+
     pub fn changes(&self, new: &Self) -> Vec<String> {
-        let pairs = [
-            ("configuration", &self.configuration, &new.configuration),
-            ("rules", &self.rules, &new.rules),
-            ("prices", &self.prices, &new.prices),
-        ];
-        let changed = pairs.into_iter().filter(|(_, old, new)| old != new);
-        changed
-            .map(|(what, old, new)| format!("{what}: {old} -> {new}"))
+        let kinds = Kind::ALL.iter();
+        kinds
+            .filter_map(|(kind, _)| self.change(new, *kind))
             .collect()
     }
 }
@@ -78,16 +99,23 @@ impl Marks {
 mod tests {
     use super::*;
 
+    fn key() -> InstallationKey {
+        InstallationKey::open_or_create(tempfile::tempdir().unwrap().path()).unwrap()
+    }
+
+    fn of(key: &InstallationKey, kind: Kind, texts: &[(&str, &str)]) -> Marks {
+        let mut reading = Reading::new(key);
+        for (name, text) in texts {
+            reading.text(kind, name, text);
+        }
+        reading.marks()
+    }
+
     #[test]
     fn a_mark_tells_texts_and_their_borders_apart() {
-        let of = |texts: &[(&str, &str)]| {
-            mark(
-                texts
-                    .iter()
-                    .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
-            )
-        };
-        assert_eq!(of(&[("a", "b")]).len(), DIGITS);
+        let key = key();
+        let of = |texts: &[(&str, &str)]| of(&key, Kind::Rules, texts);
+        assert_eq!(of(&[("a", "b")]).0[Kind::Rules as usize].len(), DIGITS);
         assert_eq!(of(&[("a", "b")]), of(&[("a", "b")]));
         assert_ne!(of(&[("a", "b")]), of(&[("ab", "")]));
         assert_ne!(of(&[("a", "b"), ("c", "d")]), of(&[("a", "bcd")]));
@@ -95,15 +123,26 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_named() {
-        let before = Marks {
-            rules: "1".to_owned(),
-            ..Marks::default()
+        let key = key();
+        for (at, (kind, what)) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+            let (before, after) = (of(&key, kind, &[]), of(&key, kind, &[("a", "b")]));
+            let changes = before.changes(&after);
+            assert_eq!(changes.len(), 1);
+            assert!(changes[0].starts_with(&format!("{what}: ")));
+            assert!(after.changes(&after).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_known_value_cannot_be_guessed_from_its_mark() {
+        let of = |kind| {
+            [
+                of(&key(), kind, &[("a", "b")]),
+                of(&key(), kind, &[("a", "b")]),
+            ]
         };
-        let after = Marks {
-            rules: "2".to_owned(),
-            ..Marks::default()
-        };
-        assert_eq!(before.changes(&after), ["rules: 1 -> 2"]);
-        assert!(after.changes(&after).is_empty());
+        let [one, other] = of(Kind::KnownValues);
+        assert_ne!(one, other, "of two installations");
     }
 }

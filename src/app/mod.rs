@@ -20,28 +20,29 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
-use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
 
 use fleet::Fleet;
 use listen::Workers;
-use marks::Marks;
+use marks::{Kind, Marks};
 
-pub use assemble::{AssembleError, Parts, assemble, people};
+pub use assemble::{AssembleError, Parts, assemble, people, scanner};
+pub use marks::Reading;
 
 use crate::admin::Admin;
 use crate::audit::clickhouse::ClickHouseSink;
 use crate::audit::sqlite::SqliteSink;
-use crate::audit::{Label, Log, LogError, OperatorAction};
+use crate::audit::{Label, Log, LogError, OperatorAction, inbox};
 use crate::budget::Ledger;
-use crate::config::{self, Fault, Settings};
+use crate::config::{self, Fault, Settings, Source};
 use crate::directory::{Census, Directory, DirectoryError, InstallationKey, KeyFileError};
 use crate::domain::Moment;
 use crate::gateway::Gateway;
 use crate::gateway::body::BodyRoom;
 use crate::gateway::hold::Lines;
 use crate::ledger_store::FleetError;
-use crate::live::{Live, Snapshot};
+use crate::live::{Live, People, Snapshot};
 use crate::metrics::Metrics;
 use crate::policy::RateLimiter;
 
@@ -98,7 +99,8 @@ pub struct App {
     stop: channel::Sender<bool>,
     draining: Arc<AtomicBool>,
     workers: Workers,
-    tasks: Vec<JoinHandle<()>>,
+    /// Each goes on until it is ended.
+    tasks: JoinSet<()>,
     sink: SqliteSink,
     fleet: Option<Fleet>,
     /// Where the fleet's rows go, if anywhere.
@@ -127,10 +129,14 @@ impl Shared {
     /// files before, and now.
     fn rebuild(&self, path: &Path) -> Result<(Marks, Marks), StartError> {
         let _alone = self.compiling.lock();
-        let settings = Arc::new(config::load(path).map_err(StartError::Configuration)?);
-        let marks = Marks::of(path, &settings);
+        let source = configuration(path)?;
+        let settings = Arc::new(settings(path, &source)?);
+        let mut reading = Reading::new(&self.key);
+        reading.took(Kind::Configuration, &source);
         let before = self.live.load();
-        let snapshot = assemble(settings, Arc::clone(&before.people), &self.parts())?;
+        let people = Arc::clone(&before.people);
+        let snapshot = assemble(settings, people, &self.parts(), &mut reading)?;
+        let marks = reading.marks();
         adopt_names(&snapshot, &before);
         self.replace(snapshot);
         let before = std::mem::replace(&mut *self.marks.lock(), marks.clone());
@@ -168,6 +174,15 @@ impl Shared {
     }
 }
 
+fn configuration(path: &Path) -> Result<Source, StartError> {
+    Source::read(path).map_err(|fault| StartError::Configuration(vec![fault]))
+}
+
+fn settings(path: &Path, source: &Source) -> Result<Settings, StartError> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    config::parse(&source.name, &source.text, base).map_err(StartError::Configuration)
+}
+
 /// Names that have resolved once stay resolved over a reload.
 fn adopt_names(new: &Snapshot, old: &Snapshot) {
     let addresses = |snapshot: &Snapshot| -> Vec<_> {
@@ -189,9 +204,12 @@ impl App {
     /// # Errors
     /// All faults of the configuration, or what else stands in the way.
     pub async fn start(path: &Path) -> Result<Self, StartError> {
-        let settings = config::load(path).map_err(StartError::Configuration)?;
+        let source = configuration(path)?;
+        let settings = settings(path, &source)?;
         let key = InstallationKey::open_or_create(&settings.state.dir)?;
         let directory = Directory::open(&settings.state.dir)?;
+        // Before the log is opened, which takes what is left for it.
+        inbox::settle(&settings.state.dir, |moments| directory.was_done(moments))?;
         let (log, recovered) = audit_log::open(&settings)?;
         let (ledger, courier) = fleet::ledger(&settings, recovered.balances)?;
         let rates = Arc::new(RateLimiter::default());
@@ -200,10 +218,12 @@ impl App {
             rates: &rates,
             key: &key,
         };
-        let marks = Mutex::new(Marks::of(path, &settings));
+        let mut reading = Reading::new(&key);
+        reading.took(Kind::Configuration, &source);
         let settings = Arc::new(settings);
         let people = assemble::people(Arc::new(directory.load()?), &settings, &parts);
-        let snapshot = assemble(Arc::clone(&settings), Arc::new(people), &parts)?;
+        let people = Arc::new(people);
+        let snapshot = assemble(Arc::clone(&settings), people, &parts, &mut reading)?;
         let shared = Arc::new(Shared {
             live: Arc::new(Live::new(snapshot)),
             ledger,
@@ -213,7 +233,7 @@ impl App {
             key,
             compiling: Mutex::new(()),
             changing: Mutex::new(()),
-            marks,
+            marks: Mutex::new(reading.marks()),
         });
         let fleet = match courier {
             None => None,
@@ -263,15 +283,14 @@ impl App {
                 warn!(%error, "the admin listener ended");
             }
         };
-        let tasks = vec![
-            tokio::spawn(serving),
-            tokio::spawn(watch::directory(directory, Arc::clone(&shared))),
-            tokio::spawn(watch::entities(Arc::clone(&shared))),
-            tokio::spawn(watch::resolve(Arc::clone(&shared.live))),
-            tokio::spawn(watch::budgets(Arc::clone(&shared))),
-            tokio::spawn(alerts::watch(Arc::clone(&shared))),
-            tokio::spawn(watch::health(Arc::clone(&shared.live))),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serving);
+        tasks.spawn(watch::directory(directory, Arc::clone(&shared)));
+        tasks.spawn(watch::entities(Arc::clone(&shared)));
+        tasks.spawn(watch::resolve(Arc::clone(&shared.live)));
+        tasks.spawn(watch::budgets(Arc::clone(&shared)));
+        tasks.spawn(alerts::watch(Arc::clone(&shared)));
+        tasks.spawn(watch::health(Arc::clone(&shared.live)));
         info!(data = %data_address, admin = %admin_address, "listening");
         Ok(Self {
             data: data_address,
@@ -287,6 +306,15 @@ impl App {
             fleet,
             clickhouse,
         })
+    }
+
+    /// Waits until a background task ends, which none should: without it a revoked key might work on. Every key is refused
+    /// from then on; whoever started the gateway drains it and starts it anew.
+    pub async fn broken(&mut self) {
+        let ended = self.tasks.join_next().await;
+        let why = ended.and_then(Result::err).map(|why| why.to_string());
+        error!(why, "a background task ended: every key is refused");
+        self.shared.live.seat(&Arc::new(People::unavailable()));
     }
 
     /// Reads the configuration, rules and prices again; keeps the old ones when the new ones are wrong.
@@ -335,8 +363,7 @@ impl App {
             change.push(format!("only at a restart: {waiting}"));
         }
         self.note("config.reloaded", &change.join("; "));
-        if before.rules != now.rules {
-            let change = format!("rules: {} -> {}", before.rules, now.rules);
+        if let Some(change) = before.change(now, Kind::Rules) {
             self.note("rules.swapped", &change);
         }
     }
@@ -351,7 +378,7 @@ impl App {
             who: Label::clean("signal", 64),
             what,
             subject: Label::clean(&self.config.display().to_string(), 128),
-            change: Label::clean(change, 256),
+            change: Label::clean(change, 512),
         };
         if let Err(error) = self.shared.log.operator(action) {
             warn!(%error, "the audit did not take the reload");
@@ -359,7 +386,7 @@ impl App {
     }
 
     /// Takes no new connection, waits for the requests in flight up to the configured time, then closes the books.
-    pub async fn drain(self) {
+    pub async fn drain(mut self) {
         self.draining.store(true, Ordering::Relaxed);
         let time = self.shared.live.load().settings.limits.drain_timeout;
         let in_flight = &self.shared.metrics.in_flight;
@@ -379,9 +406,7 @@ impl App {
             warn!(cut, "the time to drain is over");
         }
         self.workers.end();
-        for task in self.tasks {
-            task.abort();
-        }
+        self.tasks.abort_all();
         if let Some(fleet) = self.fleet {
             fleet.finish().await;
         }
@@ -416,4 +441,32 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn failed(address: SocketAddr, source: std::io::Error) -> StartError {
     StartError::Listen { address, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_background_task_that_ends_ends_the_gateway_and_refuses_every_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        let text = format!(
+            "[listen]\ndata = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[state]\ndir = \"state\"\n\
+             [scan]\nrules = []\n[prices]\nfile = \"{}\"\n[provider.p]\ndialect = \"openai\"\n\
+             addresses = [\"http://127.0.0.1:1\"]\ncredential = \"env:TOLLGATE_TEST_NO_SUCH_KEY\"\n",
+            conf.join("prices.toml").display()
+        );
+        let path = dir.path().join("tollgate.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut app = App::start(&path).await.unwrap();
+        let soon = Duration::from_millis(500);
+        let early = tokio::time::timeout(soon, app.broken()).await;
+        assert!(early.is_err(), "while all goes well");
+        assert!(app.shared.live.load().people.available);
+        app.tasks.spawn(async { panic!("as a watcher might") });
+        app.broken().await;
+        assert!(!app.shared.live.load().people.available);
+        app.drain().await;
+    }
 }

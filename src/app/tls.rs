@@ -16,7 +16,9 @@ pub fn check(tls: &Tls) -> Result<(), Fault> {
     use pingora::tls::x509::X509;
 
     let fault = |path: &Path, why: &str| Fault::of_file(&path.display().to_string(), why.into());
-    let read = |path: &Path| fs::read(path).map_err(|error| fault(path, &error.to_string()));
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| fault(path, &format!("cannot be read: {error}")))
+    };
     let certificates = X509::stack_from_pem(&read(&tls.cert)?).unwrap_or_default();
     let Some(certificate) = certificates.first() else {
         return Err(fault(&tls.cert, "holds no certificate in PEM"));

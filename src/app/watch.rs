@@ -21,7 +21,7 @@ const DIRECTORY_TURN: Duration = Duration::from_millis(200);
 const DIRECTORY_GRACE: Duration = Duration::from_secs(5);
 /// How often names are resolved again.
 const RESOLVE_TURN: Duration = Duration::from_secs(30);
-/// The most that one look at all names may take at the start.
+/// The longest that one name may take to resolve.
 const RESOLVE_TIME: Duration = Duration::from_secs(3);
 
 /// Follows the directory until the process ends.
@@ -36,6 +36,7 @@ pub async fn directory(mut directory: Directory, shared: Arc<Shared>) {
             let found = look(&directory, seen, &worker);
             (directory, found)
         });
+        // A look that panicked took the directory with it: without one the gateway must not go on.
         let Ok((returned, found)) = looked.await else {
             return;
         };

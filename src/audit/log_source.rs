@@ -1,6 +1,6 @@
 //! The log's own segments as chained rows, for `audit verify`: read in order, never held whole.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -20,7 +20,8 @@ pub struct LogSource {
     reader: Reader,
     /// Read, but not asked for yet.
     ahead: VecDeque<StoredRow>,
-    boots: BTreeSet<Uuid>,
+    /// Each boot with the number after its last row.
+    boots: BTreeMap<Uuid, u64>,
     seals: Vec<Seal>,
     /// Places that could not be read.
     pub damage: Vec<Damage>,
@@ -34,7 +35,7 @@ impl LogSource {
             state: state.to_owned(),
             reader: Reader::of(state),
             ahead: VecDeque::new(),
-            boots: BTreeSet::new(),
+            boots: BTreeMap::new(),
             seals: Vec::new(),
             damage: Vec::new(),
         };
@@ -48,7 +49,7 @@ impl LogSource {
             for item in batch.items {
                 match item {
                     Item::Row(row) => {
-                        source.boots.insert(row.boot);
+                        source.boots.insert(row.boot, row.seq + 1);
                     }
                     Item::Seal(seal) => source.seals.push(seal),
                 }
@@ -71,7 +72,11 @@ impl LogSource {
 
 impl Chain for LogSource {
     fn boots(&mut self) -> Result<Vec<Uuid>, QueryError> {
-        Ok(self.boots.iter().copied().collect())
+        Ok(self.boots.keys().copied().collect())
+    }
+
+    fn ends(&mut self) -> Result<Vec<(Uuid, u64)>, QueryError> {
+        Ok(self.boots.clone().into_iter().collect())
     }
 
     fn chain(

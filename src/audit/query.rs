@@ -198,6 +198,12 @@ pub trait Chain {
     /// When the rows cannot be read.
     fn boots(&mut self) -> Result<Vec<Uuid>, QueryError>;
 
+    /// The number after the last row of each boot. What is before it can be read: rows come in the order of the chain.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    fn ends(&mut self) -> Result<Vec<(Uuid, u64)>, QueryError>;
+
     /// At most `limit` rows of a boot from a number on, in the order of the chain. Asked boot by boot, in their order.
     ///
     /// # Errors

@@ -65,7 +65,10 @@ pub fn killed(log: &Log, state: &Path) -> TempDir {
     let left = tempfile::tempdir().unwrap();
     fs::create_dir(left.path().join("log")).unwrap();
     let files = fs::read_dir(state.join("log")).unwrap();
-    let segments = files.map(|file| Path::new("log").join(file.unwrap().file_name()));
+    let files = files
+        .map(Result::unwrap)
+        .filter(|file| file.path().is_file());
+    let segments = files.map(|file| Path::new("log").join(file.file_name()));
     for file in segments.chain([PathBuf::from("audit.key")]) {
         fs::copy(state.join(&file), left.path().join(&file)).unwrap();
     }

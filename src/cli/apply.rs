@@ -4,14 +4,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
 use super::journal::{self, Done};
 use super::setup::{ConfigArg, WrongConfiguration, operator};
+use crate::audit::{OperatorAction, inbox};
 use crate::config::Source;
 use crate::directory::{Change, ChangeKind, parse_file};
-use crate::domain::Moment;
+use crate::domain::{Moment, Name};
 
 /// Load teams, users and budgets from a file, and print what changed
 #[derive(Debug, Args)]
@@ -37,36 +39,55 @@ pub fn run(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         .map_err(WrongConfiguration)?;
     let (settings, directory) = args.config.directory()?;
     let now = Moment::now();
-    let changes = directory.apply(&wanted, args.prune, &operator(), now)?;
-    for change in changes
+    journal::settle(&settings, &directory)?;
+    // Written down before they are made: an apply that is interrupted in between is told by the next command, or by the
+    // gateway at its start.
+    let tell = |changes: &[Change]| {
+        let actions = actions(changes, &wanted.name, now);
+        inbox::draft(&settings.state.dir, &actions)
+    };
+    let (changes, draft) = directory.apply_told(&wanted, args.prune, &operator(), now, tell)?;
+    draft
+        .submit()
+        .context("it is done; the audit is told of it by the next command")?;
+    show(&changes, args.json, out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The audit's part of what is changed.
+fn actions(changes: &[Change], organisation: &Name, now: Moment) -> Vec<OperatorAction> {
+    let made = changes
         .iter()
-        .filter(|change| change.kind != ChangeKind::Kept)
-    {
-        let fields = [change.kind.as_str().to_owned(), change.fields.join(", ")];
-        let fields = fields.join(": ").trim_end_matches(": ").to_owned();
+        .filter(|change| change.kind != ChangeKind::Kept);
+    made.map(|change| {
+        let fields = [change.kind.as_str(), &change.fields.join(", ")].join(": ");
         let done = Done {
             what: "directory.changed",
             subject: &change.what,
-            change: &fields,
+            change: fields.trim_end_matches(": "),
             team: None,
         };
-        journal::note(&settings, &directory, done, now)?;
-    }
-    if args.json {
+        done.action(organisation, now)
+    })
+    .collect()
+}
+
+fn show(changes: &[Change], json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    if json {
         let shown: Vec<_> = changes.iter().map(json_of).collect();
         writeln!(out, "{}", serde_json::Value::Array(shown))?;
-    } else {
-        for change in &changes {
-            writeln!(out, "{change}")?;
-        }
-        if changes.is_empty() {
-            writeln!(out, "nothing to change")?;
-        }
-        if changes.iter().any(|change| change.kind == ChangeKind::Kept) {
-            writeln!(out, "what is kept is not in the file; --prune removes it")?;
-        }
+        return Ok(());
     }
-    Ok(ExitCode::SUCCESS)
+    for change in changes {
+        writeln!(out, "{change}")?;
+    }
+    if changes.is_empty() {
+        writeln!(out, "nothing to change")?;
+    }
+    if changes.iter().any(|change| change.kind == ChangeKind::Kept) {
+        writeln!(out, "what is kept is not in the file; --prune removes it")?;
+    }
+    Ok(())
 }
 
 fn json_of(change: &Change) -> serde_json::Value {

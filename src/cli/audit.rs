@@ -104,13 +104,14 @@ pub fn run(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             follow,
             listing,
         } => {
-            let mut store = listing.store.open(&listing.config.settings()?)?;
             let filter = listing.filter.filter();
-            let mut rows = store.source().page(&filter, Order::Newest, None, *lines)?;
-            rows.reverse();
-            list(&rows, listing.json, out)?;
             if *follow {
-                follow::follow(listing, &filter, out)?;
+                follow::follow(listing, *lines, &filter, out)?;
+            } else {
+                let mut store = listing.store.open(&listing.config.settings()?)?;
+                let mut rows = store.source().page(&filter, Order::Newest, None, *lines)?;
+                rows.reverse();
+                list(&rows, listing.json, out)?;
             }
         }
         AuditCommand::Query {

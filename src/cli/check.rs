@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
 use super::setup::ConfigArg;
-use crate::app::tls;
+use crate::app::{self, tls};
 use crate::config::{self, Fault, SecretRef, Settings, Source};
 use crate::directory::{Organisation, parse_file};
-use crate::domain::Category;
+use crate::domain::{Category, Name, Secret};
 use crate::gateway::upstream::Authorities;
 use crate::pricing::PriceTable;
-use crate::scan::{Family, KnownValues, RuleFile, RuleSet};
+use crate::scan::{BuildError, Family, KnownValues, RuleFile, RuleSet};
 
 /// Validate every configuration file and report all mistakes at once
 ///
@@ -82,24 +82,16 @@ fn check(args: &CheckArgs) -> Findings {
     let mut found = Findings::default();
     let path = &args.config.config;
     found.files.push(path.display().to_string());
-    let mut categories = None;
-    match config::load(path) {
-        Err(faults) => found.faults.extend(faults),
-        Ok(settings) => {
-            categories = rules(&settings, &mut found);
-            prices(&settings, &mut found);
-            known_values(&settings, &mut found);
-            files(&settings, &mut found);
-            secrets(&settings, &mut found);
-            let named = settings.scan.actions.named().map(|(category, _)| category);
-            unknown_categories(named, categories.as_deref(), "[scan.actions]", &mut found);
-        }
-    }
+    let settings = config::load(path)
+        .map_err(|faults| found.faults.extend(faults))
+        .ok();
+    let categories = settings.as_ref().and_then(|one| named(one, &mut found));
+    let mut teams = Vec::new();
     for path in directories(args) {
         let Some(organisation) = directory(&path, &mut found) else {
             continue;
         };
-        for team in &organisation.teams {
+        for team in organisation.teams {
             let place = format!("{}: team {}", path.display(), team.name);
             unknown_categories(
                 team.policy.actions.keys(),
@@ -107,9 +99,25 @@ fn check(args: &CheckArgs) -> Findings {
                 &place,
                 &mut found,
             );
+            teams.push(team.name);
         }
     }
+    if let Some(settings) = &settings {
+        cached_teams(settings, &teams, &mut found);
+    }
     found
+}
+
+/// Checks what the configuration names, and answers which categories there are.
+fn named(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
+    let known = known_values(settings, found);
+    let categories = rules(settings, known, found);
+    prices(settings, found);
+    files(settings, found);
+    secrets(settings, found);
+    let named = settings.scan.actions.named().map(|(category, _)| category);
+    unknown_categories(named, categories.as_deref(), "[scan.actions]", found);
+    categories
 }
 
 /// The files that were asked for, else the one beside the configuration, where there is one.
@@ -146,7 +154,7 @@ fn read(path: &Path, found: &mut Findings) -> Option<Source> {
 }
 
 /// Checks the rules of all families, and answers which categories there are.
-fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
+fn rules(settings: &Settings, known: KnownValues, found: &mut Findings) -> Option<Vec<Category>> {
     let sources = settings
         .rule_sources()
         .map_err(|faults| found.faults.extend(faults))
@@ -161,13 +169,14 @@ fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
             text: &source.text,
         })
         .collect();
-    match RuleSet::parse(&files, &Family::ALL) {
-        Ok(set) => Some(
-            set.rules()
-                .iter()
-                .map(|rule| rule.category.clone())
-                .collect(),
-        ),
+    let parsed = RuleSet::parse(&files, &Family::ALL)
+        .and_then(|all| Ok((all, RuleSet::parse(&files, &settings.scan.families)?)));
+    match parsed {
+        Ok((all, in_force)) => {
+            compile(in_force, known, settings, found);
+            let rules = all.rules().iter();
+            Some(rules.map(|rule| rule.category.clone()).collect())
+        }
         Err(faults) => {
             found.faults.extend(faults.into_iter().map(Fault::from));
             None
@@ -175,39 +184,83 @@ fn rules(settings: &Settings, found: &mut Findings) -> Option<Vec<Category>> {
     }
 }
 
-fn prices(settings: &Settings, found: &mut Findings) {
-    let mut below: Option<PriceTable> = None;
-    for path in std::iter::once(&settings.prices.file).chain(&settings.prices.overlays) {
-        let Some(source) = read(path, found) else {
-            continue;
-        };
-        let parsed = match below.take() {
-            Some(list) => list.overlaid(&source.name, &source.text),
-            None => PriceTable::parse(&source.name, &source.text),
-        };
-        match parsed {
-            Ok(table) => below = Some(table),
-            Err(faults) => found.faults.extend(faults.into_iter().map(|fault| Fault {
-                file: fault.file,
-                line: fault.line,
-                column: fault.column,
-                message: fault.message,
-            })),
+/// Compiles what the gateway would: the matcher refuses patterns that read well.
+fn compile(rules: RuleSet, known: KnownValues, settings: &Settings, found: &mut Findings) {
+    match app::scanner(rules, known, settings, &Secret::new([0; 32])) {
+        Ok(_) => {}
+        Err(BuildError::Rules(faults)) => {
+            found.faults.extend(faults.into_iter().map(Fault::from));
+        }
+        Err(error @ BuildError::Matcher(_)) => {
+            found
+                .faults
+                .push(Fault::of_file(&found.files[0], error.to_string()));
         }
     }
 }
 
+fn prices(settings: &Settings, found: &mut Findings) {
+    let Some(mut all) = price_file(&settings.prices.file, None, found) else {
+        for overlay in &settings.prices.overlays {
+            price_file(overlay, None, found);
+        }
+        return;
+    };
+    for overlay in &settings.prices.overlays {
+        all = price_file(overlay, Some(&all), found).unwrap_or(all);
+    }
+    for (alias, model) in settings.models.aliases.iter() {
+        let mut providers = settings.providers.iter();
+        if !providers.any(|provider| all.find(&provider.prices, model).known) {
+            found.warnings.push(format!(
+                "[models.aliases] {alias}: no price table has the model `{model}`; it is priced as an unknown one"
+            ));
+        }
+    }
+}
+
+/// A price table, or with a list what that becomes under it.
+fn price_file(path: &Path, list: Option<&PriceTable>, found: &mut Findings) -> Option<PriceTable> {
+    let source = read(path, found)?;
+    let parsed = match list {
+        Some(list) => list.clone().overlaid(&source.name, &source.text),
+        None => PriceTable::parse(&source.name, &source.text),
+    };
+    parsed
+        .map_err(|faults| found.faults.extend(faults.into_iter().map(Fault::from)))
+        .ok()
+}
+
+/// Teams of the cache that the directory files do not have.
+fn cached_teams(settings: &Settings, teams: &[Name], found: &mut Findings) {
+    let cached = settings.cache.iter().flat_map(|cache| &cache.teams);
+    for name in cached.filter(|name| !teams.is_empty() && !teams.contains(name)) {
+        let hint = did_you_mean(name.as_str(), teams.iter().map(Name::as_str));
+        found.warnings.push(format!(
+            "[cache] teams: no directory file has a team `{name}`{hint}"
+        ));
+    }
+}
+
+fn did_you_mean<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    crate::document::nearest(name, known)
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
+}
+
 /// The files of known values, and what of them the gateway would not look for.
-fn known_values(settings: &Settings, found: &mut Findings) {
+fn known_values(settings: &Settings, found: &mut Findings) -> KnownValues {
+    let mut known = KnownValues::new();
     for path in &settings.scan.known_values {
         let Some(source) = read(path, found) else {
             continue;
         };
-        let left = KnownValues::new().add_file(&source.text);
+        let left = known.add_file(&source.text);
         if !left.is_empty() {
             found.warnings.push(format!("{}: {left}", source.name));
         }
     }
+    known
 }
 
 /// Authorities, and the gateway's certificate and key.
@@ -283,11 +336,7 @@ fn unknown_categories<'c>(
     let Some(known) = known else { return };
     for category in named.filter(|category| !known.contains(category)) {
         if !matches!(category.as_str(), "known_value" | "entity") {
-            let near =
-                crate::document::nearest(category.as_str(), known.iter().map(Category::as_str));
-            let hint = near
-                .map(|near| format!("; did you mean `{near}`?"))
-                .unwrap_or_default();
+            let hint = did_you_mean(category.as_str(), known.iter().map(Category::as_str));
             found.warnings.push(format!(
                 "{place}: no rule has the category `{category}`{hint}"
             ));

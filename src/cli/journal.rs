@@ -21,6 +21,23 @@ pub struct Done<'a> {
     pub team: Option<&'a Name>,
 }
 
+impl Done<'_> {
+    /// What the audit keeps of it.
+    #[must_use]
+    pub fn action(&self, organisation: &Name, now: Moment) -> OperatorAction {
+        OperatorAction {
+            id: Uuid::now_v7(),
+            at: now,
+            organisation: Some(organisation.clone()),
+            team: self.team.cloned(),
+            who: Label::clean(&operator(), 64),
+            what: self.what,
+            subject: Label::clean(self.subject, 128),
+            change: Label::clean(&self.change.replace('→', "->"), 256),
+        }
+    }
+}
+
 /// Leaves it for the log, which only a gateway writes.
 ///
 /// # Errors
@@ -32,16 +49,17 @@ pub fn note(
     now: Moment,
 ) -> anyhow::Result<()> {
     let organisation = directory.load()?.organisation;
-    let action = OperatorAction {
-        id: Uuid::now_v7(),
-        at: now,
-        organisation: Some(organisation),
-        team: done.team.cloned(),
-        who: Label::clean(&operator(), 64),
-        what: done.what,
-        subject: Label::clean(done.subject, 128),
-        change: Label::clean(&done.change.replace('→', "->"), 256),
-    };
+    let action = done.action(&organisation, now);
     inbox::submit(&settings.state.dir, &action)
-        .context("it is done, but the audit could not be told")
+        .context("it is done, but the audit could not be told")?;
+    settle(settings, directory)
+}
+
+/// Tells the audit what an interrupted command had done.
+///
+/// # Errors
+/// When the directory's history cannot be read.
+pub fn settle(settings: &Settings, directory: &Directory) -> anyhow::Result<()> {
+    let done = |moments: &[Moment]| directory.was_done(moments);
+    Ok(inbox::settle(&settings.state.dir, done)?)
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::setup::ConfigArg;
 use crate::app::warehouse;
-use crate::audit::clickhouse::{migrate, migrations};
+use crate::audit::clickhouse::{migrate, script};
 use crate::config::SecretRef;
 
 /// Bring the ClickHouse schema up to this version; what is there already stays as it is
@@ -38,10 +38,7 @@ pub fn run(args: &MigrateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
         .as_ref()
         .context("the configuration has no [audit.clickhouse]")?;
     if args.print {
-        let database = format!("`{}`", clickhouse.database);
-        for step in migrations() {
-            writeln!(out, "{}", step.sql.replace("{database}", &database))?;
-        }
+        write!(out, "{}", script(&clickhouse.database))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut clickhouse = clickhouse.clone();
@@ -59,7 +56,9 @@ pub fn run(args: &MigrateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let applied = runtime.block_on(migrate(&server))?;
+    let applied = runtime
+        .block_on(migrate(&server))
+        .with_context(|| server.url.clone())?;
     if applied.is_empty() {
         writeln!(out, "nothing to do: the schema is up to date")?;
     }

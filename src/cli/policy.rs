@@ -120,11 +120,12 @@ fn snapshot(args: &TestArgs) -> anyhow::Result<(Snapshot, Name)> {
     let census = Arc::new(directory.load()?);
     let organisation = census.organisation.clone();
     let people = Arc::new(app::people(census, &settings, &parts));
-    let snapshot =
-        app::assemble(Arc::new(settings), people, &parts).map_err(|error| match error {
-            AssembleError::Files(faults) => anyhow::Error::new(WrongConfiguration(faults)),
-            other @ AssembleError::Scanner(_) => other.into(),
-        })?;
+    let mut reading = app::Reading::new(&key);
+    let snapshot = app::assemble(Arc::new(settings), people, &parts, &mut reading);
+    let snapshot = snapshot.map_err(|error| match error {
+        AssembleError::Files(faults) => anyhow::Error::new(WrongConfiguration(faults)),
+        other @ AssembleError::Scanner(_) => other.into(),
+    })?;
     Ok((snapshot, organisation))
 }
 

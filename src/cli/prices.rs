@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Write, stderr};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -222,10 +223,18 @@ fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Puts the text in place at once: a gateway that reloads sees the old table or the new one.
+/// Puts the text in place at once: a gateway that reloads sees the old table or the new one. What the name leads to is
+/// replaced, and keeps its mode and, where that may be said, its owner.
 fn install(target: &Path, text: &str) -> std::io::Result<()> {
+    let old = fs::canonicalize(target).ok();
+    let target = old.as_deref().unwrap_or(target);
     let beside = target.with_extension("toml.new");
     let mut file = File::create(&beside)?;
+    if old.is_some() {
+        let old = fs::metadata(target)?;
+        let _given = fchown(&file, Some(old.uid()), Some(old.gid()));
+        file.set_permissions(old.permissions())?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, target)
@@ -356,6 +365,26 @@ mod tests {
         assert!(out.contains("p/m    output        $2.00  $2.50\n"), "{out}");
         let (code, out) = folder.run(&["diff", &folder.path("prices.toml"), "--json"]);
         assert_eq!((code, out.as_str()), (exit(0), "[]\n"));
+    }
+
+    #[test]
+    fn import_keeps_the_tables_mode_and_the_link_to_it() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let folder = Folder::new();
+        let (real, link) = (folder.path("real.toml"), folder.path("prices.toml"));
+        fs::rename(&link, &real).unwrap();
+        symlink("real.toml", &link).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o664)).unwrap();
+        folder.write("new.toml", &OLD.replace("one", "two"));
+        let (code, _) = folder.run(&["import", &folder.path("new.toml")]);
+        assert_eq!(code, exit(0));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().contains("two"));
+        assert_eq!(
+            fs::metadata(&real).unwrap().permissions().mode() & 0o777,
+            0o664
+        );
     }
 
     #[test]

@@ -6,13 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::EXIT_CONFIG;
 use super::setup::ConfigArg;
 use crate::app::{App, StartError};
 
+/// What is logged: a level, or levels by module.
+const LOG: &str = "TOLLGATE_LOG";
+
 /// Runs the gateway. SIGHUP reloads the configuration, SIGTERM and SIGINT drain and end.
+///
+/// The environment's `TOLLGATE_LOG` says what is logged: `error`, `warn`, `info` (unless set), `debug`, `trace`, or levels by
+/// module, such as `info,tollgate::audit=debug`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -24,12 +31,7 @@ pub struct ServeArgs {
 /// # Errors
 /// When the gateway cannot start, or a signal cannot be listened for.
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    begin_to_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -40,11 +42,29 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     ended
 }
 
+/// Logs what `TOLLGATE_LOG` asks for.
+fn begin_to_log() {
+    let wanted = std::env::var(LOG).ok().filter(|text| !text.is_empty());
+    let read = wanted.map(EnvFilter::try_new).transpose();
+    let (filter, wrong) = match read {
+        Ok(filter) => (filter.unwrap_or_else(|| EnvFilter::new("info")), None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    if let Some(error) = wrong {
+        warn!(%error, "{LOG} is no filter: `info` is used");
+    }
+}
+
 async fn serve(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = match App::start(&args.config.config).await {
+    let mut app = match App::start(&args.config.config).await {
         Ok(app) => app,
         Err(error) => return refuse(&error),
     };
@@ -54,15 +74,16 @@ async fn serve(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
         serde_json::json!({"data": app.data.to_string(), "admin": app.admin.to_string()})
     )?;
     out.flush()?;
-    loop {
+    let status = loop {
         tokio::select! {
             _ = hangup.recv() => app.reload().await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break ExitCode::SUCCESS,
+            _ = interrupt.recv() => break ExitCode::SUCCESS,
+            () = app.broken() => break ExitCode::FAILURE,
         }
-    }
+    };
     app.drain().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 /// A configuration that is wrong has an exit status of its own.

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::Cli;
+use crate::audit::{Label, OperatorAction, inbox};
+use crate::domain::Moment;
 
 const PROVIDER: &str = "[provider.p]\ndialect = \"openai\"\naddresses = [\"http://127.0.0.1:1\"]\n\
                         credential = \"env:TOLLGATE_TEST_NO_SUCH_KEY\"\n";
@@ -127,6 +129,99 @@ fn check_warns_of_a_category_that_no_rule_has_and_is_content() {
         ),
         (0, 4)
     );
+}
+
+#[test]
+fn check_refuses_what_the_matcher_refuses() {
+    let dir = folder();
+    let wide = RULE
+        .replace("a-b", "wide")
+        .replace(r"\bzzz_[a-z]{9}\b", "xx_[a-z]{1,60000}");
+    fs::write(dir.path().join("rules/b.toml"), wide).unwrap();
+    let (code, out) = tollgate(&dir, "check");
+    assert_eq!(code, wrong_configuration(), "{out}");
+    assert!(out.starts_with("DIR/rules/b.toml:"), "{out}");
+}
+
+#[test]
+fn check_warns_of_names_that_lead_nowhere() {
+    let dir = folder();
+    let text = format!(
+        "[cache]\nteams = [\"paymens\"]\n[models.aliases]\nfast = \"claude-hiku\"\nknown = \"gpt-5\"\n{PROVIDER}"
+    );
+    fs::write(dir.path().join("tollgate.toml"), text).unwrap();
+    let out = done(&dir, "check");
+    for warning in [
+        "[cache] teams: no directory file has a team `paymens`; did you mean `payments`?",
+        "[models.aliases] fast: no price table has the model `claude-hiku`",
+    ] {
+        assert!(out.contains(warning), "{warning} in {out}");
+    }
+    assert!(!out.contains("gpt-5"), "{out}");
+}
+
+#[test]
+fn a_broken_directory_is_told_with_its_path_and_once() {
+    let dir = folder();
+    apply(&dir);
+    let state = dir.path().join("state");
+    for file in ["directory.db", "directory.db-wal", "directory.db-shm"] {
+        let _gone = fs::remove_file(state.join(file));
+    }
+    fs::write(state.join("directory.db"), "no database ".repeat(100)).unwrap();
+    let config = dir.path().join("tollgate.toml");
+    let words = [
+        "tollgate",
+        "team",
+        "list",
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    let error = Cli::try_parse_from(words).unwrap().run(&mut Vec::new());
+    let text = super::told(&error.unwrap_err());
+    let path = state.join("directory.db").display().to_string();
+    assert!(text.starts_with(&path), "{text}");
+    assert!(text.contains("restore it from a backup"), "{text}");
+    assert_eq!(text.matches("file is not a database").count(), 1, "{text}");
+}
+
+#[test]
+fn an_apply_that_was_interrupted_is_told_by_the_next_command() {
+    let dir = folder();
+    apply(&dir);
+    let folder = dir.path().join("state/log/inbox");
+    let files = || {
+        let mut names: Vec<_> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        names.sort();
+        names
+    };
+    let [whole] = &files()[..] else {
+        panic!("one file for all changes: {:?}", files());
+    };
+    // As if it had been killed between its commit and the audit's word; and another before its commit.
+    fs::rename(whole, whole.with_extension("draft")).unwrap();
+    let action = OperatorAction {
+        id: uuid::Uuid::now_v7(),
+        at: Moment::from_seconds(1),
+        organisation: None,
+        team: None,
+        who: Label::default(),
+        what: "directory.changed",
+        subject: Label::default(),
+        change: Label::default(),
+    };
+    let _left = inbox::draft(&dir.path().join("state"), &[action]).unwrap();
+    assert_eq!(files().len(), 2);
+    done(&dir, "key create --team payments");
+    let kinds: Vec<_> = files()
+        .iter()
+        .map(|file| file.extension().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["action", "action"], "the apply and the key");
+    assert!(whole.exists());
 }
 
 #[test]

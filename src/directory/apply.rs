@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
@@ -94,6 +95,22 @@ impl Directory {
         who: &str,
         now: Moment,
     ) -> Result<Vec<Change>, DirectoryError> {
+        let (changes, ()) = self.apply_told(wanted, prune, who, now, |_| Ok(()))?;
+        Ok(changes)
+    }
+
+    /// [`apply`](Self::apply), with what must be done before the changes are made.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or written, or `before` fails: then nothing has changed.
+    pub fn apply_told<T>(
+        &self,
+        wanted: &Organisation,
+        prune: bool,
+        who: &str,
+        now: Moment,
+        before: impl FnOnce(&[Change]) -> io::Result<T>,
+    ) -> Result<(Vec<Change>, T), DirectoryError> {
         self.follow_file()?;
         let mut connection = self.connection.borrow_mut();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -116,8 +133,23 @@ impl Directory {
         for change in told.iter().filter(|change| change.kind != ChangeKind::Kept) {
             note(&transaction, now, who, &change.to_string())?;
         }
+        let answer = before(&told).map_err(DirectoryError::Untold)?;
         transaction.commit()?;
-        Ok(told)
+        Ok((told, answer))
+    }
+
+    /// Whether the history has something of each of these moments. Waits for whoever is changing the directory: what is
+    /// not there afterwards never comes.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn was_done(&self, moments: &[Moment]) -> Result<Vec<bool>, DirectoryError> {
+        self.follow_file()?;
+        let mut connection = self.connection.borrow_mut();
+        let alone = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut history = alone.prepare("SELECT 1 FROM history WHERE at = ?1")?;
+        let done = |at: &Moment| Ok(history.exists(params![at.micros()])?);
+        moments.iter().map(done).collect()
     }
 }
 

@@ -41,7 +41,9 @@ pub enum DirectoryError {
     Sqlite(#[from] rusqlite::Error),
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("the directory is damaged: {0}")]
+    #[error("{path}: {why}{advice}", path = .path.display(), advice = advice(why))]
+    At { path: PathBuf, why: Box<Self> },
+    #[error("the directory is damaged: {0}{RESTORE}")]
     Corrupt(String),
     #[error("the directory is of version {found}, newer than the {known} that this program knows")]
     Newer { found: usize, known: usize },
@@ -52,6 +54,8 @@ pub enum DirectoryError {
         path = .0.display()
     )]
     OtherInstallation(PathBuf),
+    #[error("nothing was changed: the audit could not be told: {0}")]
+    Untold(io::Error),
     #[error("there is no team `{0}`")]
     NoTeam(String),
     #[error("there is no user `{user}` in team `{team}`")]
@@ -63,6 +67,24 @@ pub enum DirectoryError {
     #[error("there is no key `{0}`")]
     NoKey(String),
 }
+
+/// What helps.
+fn advice(error: &DirectoryError) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+
+    let code = |error: &rusqlite::Error| error.sqlite_error_code();
+    match error {
+        DirectoryError::Newer { .. } => "; it needs the program that wrote it, or a newer one",
+        DirectoryError::Sqlite(error)
+            if matches!(code(error), Some(DatabaseCorrupt | NotADatabase)) =>
+        {
+            RESTORE
+        }
+        _ => "",
+    }
+}
+
+const RESTORE: &str = "; restore it from a backup";
 
 /// The directory of one state folder. One thread's at a time; every process opens its own.
 pub struct Directory {
@@ -148,12 +170,20 @@ fn create_file(state: &Path, path: &Path) -> io::Result<()> {
 
 fn connect(path: &Path) -> Result<(Connection, FileId), DirectoryError> {
     let file = file_id(path)?;
+    let connection = prepared(path).map_err(|error| DirectoryError::At {
+        path: path.to_owned(),
+        why: Box::new(error),
+    })?;
+    Ok((connection, file))
+}
+
+fn prepared(path: &Path) -> Result<Connection, DirectoryError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     schema::migrate(&mut connection)?;
-    Ok((connection, file))
+    Ok(connection)
 }
 
 fn file_id(path: &Path) -> Result<FileId, DirectoryError> {

@@ -468,10 +468,25 @@ fn a_newer_directory_and_another_installation_key_are_refused() {
         .borrow()
         .pragma_update(None, "user_version", 99)
         .unwrap();
-    assert!(matches!(
-        Directory::open(dir.path()),
-        Err(DirectoryError::Newer { found: 99, .. })
-    ));
+    let newer = Directory::open(dir.path()).err().unwrap().to_string();
+    let path = dir.path().join(FILE);
+    assert!(newer.starts_with(path.to_str().unwrap()), "{newer}");
+    assert!(newer.contains("version 99, newer than the "), "{newer}");
+    assert!(newer.ends_with("or a newer one"), "{newer}");
+}
+
+#[test]
+fn what_was_done_is_known_by_its_moment_and_a_change_that_cannot_be_told_is_not_made() {
+    let (_dir, directory) = open();
+    let wanted = parse_file("directory.toml", SHIPPED).unwrap();
+    let untold = directory.apply_told(&wanted, false, "test", NOW, |_| -> io::Result<()> {
+        Err(io::Error::other("no"))
+    });
+    assert!(matches!(untold, Err(DirectoryError::Untold(_))));
+    let later = NOW.plus(Duration::from_secs(1));
+    assert_eq!(directory.was_done(&[NOW, later]).unwrap(), [false, false]);
+    directory.apply(&wanted, false, "test", later).unwrap();
+    assert_eq!(directory.was_done(&[NOW, later]).unwrap(), [false, true]);
 }
 
 #[test]

@@ -141,11 +141,6 @@ impl<'t> Table<'t> {
         all
     }
 
-    /// Whether the table is in the file at all.
-    pub fn is_present(&self) -> bool {
-        self.entries.is_some()
-    }
-
     /// Notes a mistake of the table as a whole.
     pub fn fault(&self, message: impl Into<String>) {
         self.faults.note(self.place, message);

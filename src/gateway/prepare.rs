@@ -60,7 +60,7 @@ pub(super) async fn with_body(
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
     ctx.row.stream = ask.stream;
-    ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 32);
+    ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 128);
     let chosen = choose_model(ctx, standing, destination.endpoint, &mut ask)?;
     let redacted = verdict::reach(session, ctx, standing, &destination, Some(&plain)).await?;
     if let Some(redacted) = &redacted {

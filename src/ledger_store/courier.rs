@@ -252,7 +252,12 @@ impl Courier {
             Ok(Said::LastWord(number, Ok(_))) => self.confirm(number, now),
             Ok(Said::Presence(Ok((server, nodes)))) => self.served_by(server, nodes, now),
             Ok(Said::Suspended(budget, Ok(held))) => {
-                self.traffic.suspended().insert(budget, held);
+                let mut suspended = self.traffic.suspended();
+                if held == Usd::ZERO {
+                    suspended.remove(&budget);
+                } else {
+                    suspended.insert(budget, held);
+                }
             }
             Ok(
                 Said::Suspended(_, Err(error))
@@ -267,6 +272,9 @@ impl Courier {
     /// Looks at the silent leases of the next budget.
     fn inspect(&mut self, now: Moment) {
         let views = self.ledger.views(now);
+        // A budget that is gone is not looked at again.
+        let is_known = |id: &BudgetId| views.iter().any(|view| view.id == *id);
+        self.traffic.suspended().retain(|id, _| is_known(id));
         let Some(view) = views.get(self.inspected % views.len().max(1)) else {
             return;
         };

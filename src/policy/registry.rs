@@ -50,7 +50,8 @@ impl<T> Default for Registry<T> {
 
 impl<T: Default> Registry<T> {
     pub(super) fn of(&self, subject: &Subject) -> Arc<T> {
-        let shard = usize::try_from(self.hasher.hash_one(subject) % 16).unwrap_or(0);
+        let hash = self.hasher.hash_one(subject) % SHARDS as u64;
+        let shard = usize::try_from(hash).unwrap_or(0);
         let shard = &self.shards[shard];
         if let Some(found) = shard.read().get(subject) {
             return Arc::clone(found);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::document::nearest;
 use crate::domain::{Moment, ServiceTier, Usd};
 
 use super::PriceFault;
@@ -122,10 +123,20 @@ impl<'t> Fields<'t> {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
-                let known = self.known.join(", ");
+                // Some are asked for twice.
+                let mut known: Vec<&str> = Vec::new();
+                for one in &self.known {
+                    if !known.contains(one) {
+                        known.push(one);
+                    }
+                }
+                let hint = nearest(name, known.iter().copied())
+                    .map(|near| format!("; did you mean `{near}`?"))
+                    .unwrap_or_default();
+                let known = known.join(", ");
                 faults.add(
                     key.span().start,
-                    format!("unknown key `{name}`; expected one of: {known}"),
+                    format!("unknown key `{name}`; expected one of: {known}{hint}"),
                 );
             }
         }

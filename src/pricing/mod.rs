@@ -19,6 +19,8 @@ pub use price::{Fees, Ladder, Price, Rates, Terms};
 pub use quote::QuoteMode;
 pub use table::{PriceTable, Priced};
 
+use crate::document::Fault;
+
 /// A mistake in a price table, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}  {message}")]
@@ -27,4 +29,15 @@ pub struct PriceFault {
     pub line: usize,
     pub column: usize,
     pub message: String,
+}
+
+impl From<PriceFault> for Fault {
+    fn from(fault: PriceFault) -> Self {
+        Self {
+            file: fault.file,
+            line: fault.line,
+            column: fault.column,
+            message: fault.message,
+        }
+    }
 }

@@ -41,6 +41,7 @@ mod sdk;
 mod secrets;
 mod soak;
 mod space;
+mod staged;
 mod streams;
 mod tls;
 mod upstreams;

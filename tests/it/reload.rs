@@ -64,3 +64,44 @@ async fn a_half_edited_file_refuses_nobody_when_the_directory_changes() {
     keep_a_name(&world).await;
     assert_eq!(world.status("nothing of it").await, 200);
 }
+
+#[tokio::test]
+async fn a_reload_says_that_overlays_and_known_values_are_others() {
+    let world = World::usual().await;
+    let file = world.home.path("tollgate.toml");
+    let settings = fs::read_to_string(file).expect("the configuration");
+    let settings = settings
+        .replace(
+            "file = \"prices.toml\"",
+            "file = \"prices.toml\"\noverlays = [\"deal.toml\"]",
+        )
+        .replace("[scan]", "[scan]\nknown_values = [\"known.txt\"]");
+    world.home.write("tollgate.toml", &settings);
+    let deal = |price: &str| {
+        let text = format!(
+            "revision = \"deal\"\n[[model]]\nprovider = \"cheap\"\nid = \"m\"\nprice = {{ input = \"{price}\", output = \"1\" }}\n"
+        );
+        world.home.write("deal.toml", &text);
+    };
+    let reload = async |times: usize| {
+        world.gateway.signal("HUP");
+        let rows = || async { world.actions("config.reloaded").len() == times };
+        world.until("the reload's row", rows).await;
+        world.actions("config.reloaded")[times - 1].to_string()
+    };
+    deal("1");
+    world
+        .home
+        .write("known.txt", "PASSWORD=kept-for-ourselves-1\n");
+    let told = reload(1).await;
+    assert!(told.contains("configuration: "), "{told}");
+    deal("2");
+    let told = reload(2).await;
+    assert!(told.contains("ok; prices: "), "{told}");
+    world
+        .home
+        .write("known.txt", "PASSWORD=kept-for-ourselves-2\n");
+    let told = reload(3).await;
+    assert!(told.contains("ok; known values: "), "{told}");
+    assert!(reload(4).await.contains("\"ok\""));
+}

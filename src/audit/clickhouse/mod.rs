@@ -17,7 +17,7 @@ use clickhouse::{Client, Compression};
 use crate::domain::Secret;
 
 pub use failure::Failure;
-pub use schema::{MigrateError, Migration, migrate, migrations};
+pub use schema::{MigrateError, Migration, migrate, migrations, script};
 pub use sink::ClickHouseSink;
 pub use source::Warehouse;
 

@@ -58,6 +58,43 @@ fn statements(sql: &str) -> Vec<String> {
         .collect()
 }
 
+fn quoted(database: &str) -> String {
+    format!("`{}`", database.replace(['`', '\\'], "_"))
+}
+
+/// What every run begins with.
+fn preface(database: &str) -> [String; 2] {
+    [
+        format!("CREATE DATABASE IF NOT EXISTS {database}"),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {database}.migrations \
+             (number UInt32, name String, applied DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY number"
+        ),
+    ]
+}
+
+/// Remembers that a step has been applied.
+fn noted(database: &str, step: &Migration) -> String {
+    format!(
+        "INSERT INTO {database}.migrations (number, name) VALUES ({}, '{}')",
+        step.number, step.name
+    )
+}
+
+/// All that [`migrate`] runs on a server without a schema, for people to read or to run.
+#[must_use]
+pub fn script(database: &str) -> String {
+    let database = quoted(database);
+    let mut script = preface(&database).map(|one| one + ";\n").concat();
+    for step in migrations() {
+        script += "\n";
+        script += &step.sql.replace("{database}", &database);
+        script += &noted(&database, step);
+        script += ";\n";
+    }
+    script
+}
+
 /// Applies what has not been applied yet, and returns the names of those steps. Each statement may be run again: a
 /// migration that broke off is finished by the next run.
 ///
@@ -68,14 +105,11 @@ pub async fn migrate(server: &Server) -> Result<Vec<&'static str>, MigrateError>
     if let Some(version) = version::too_old(&client).await? {
         return Err(MigrateError::TooOld(version));
     }
-    let database = format!("`{}`", server.database.replace(['`', '\\'], "_"));
+    let database = quoted(&server.database);
     let run = async |sql: String| client.query_raw(&sql).execute().await;
-    run(format!("CREATE DATABASE IF NOT EXISTS {database}")).await?;
-    run(format!(
-        "CREATE TABLE IF NOT EXISTS {database}.migrations \
-         (number UInt32, name String, applied DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY number"
-    ))
-    .await?;
+    for statement in preface(&database) {
+        run(statement).await?;
+    }
     let known = client
         .query_raw(&format!(
             "SELECT DISTINCT number FROM {database}.migrations"
@@ -93,11 +127,7 @@ pub async fn migrate(server: &Server) -> Result<Vec<&'static str>, MigrateError>
         for statement in statements(step.sql) {
             run(statement.replace("{database}", &database)).await?;
         }
-        run(format!(
-            "INSERT INTO {database}.migrations (number, name) VALUES ({}, '{}')",
-            step.number, step.name
-        ))
-        .await?;
+        run(noted(&database, step)).await?;
         applied.push(step.name);
     }
     Ok(applied)
@@ -123,6 +153,26 @@ mod tests {
             });
             assert!(found, "{} {}", column.name, column_type(column.kind));
         }
+    }
+
+    #[test]
+    fn the_script_has_all_that_a_migration_runs() {
+        let script = script("tollgate");
+        let ran = statements(&script);
+        let in_steps: usize = migrations()
+            .iter()
+            .map(|step| statements(step.sql).len())
+            .sum();
+        assert_eq!(ran.len(), 2 + in_steps + migrations().len());
+        assert_eq!(ran[0], "CREATE DATABASE IF NOT EXISTS `tollgate`");
+        assert!(ran[1].starts_with("CREATE TABLE IF NOT EXISTS `tollgate`.migrations"));
+        let comments = script.lines().filter(|line| line.starts_with("--"));
+        assert!(comments.clone().count() > 0);
+        assert!(
+            comments
+                .into_iter()
+                .all(|line| !line.contains("`tollgate`"))
+        );
     }
 
     #[test]

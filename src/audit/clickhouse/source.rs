@@ -171,6 +171,17 @@ impl Chain for Warehouse {
         Ok(boots)
     }
 
+    fn ends(&mut self) -> Result<Vec<(Uuid, u64)>, QueryError> {
+        let table = self.server.table("audit");
+        let sql = format!("SELECT boot, max(seq) + 1 FROM {table} GROUP BY boot");
+        let bytes = self.ask(&sql, Values::default())?;
+        let mut ends = read_all(&bytes, |rest| {
+            Ok((rows::take_id(rest)?, rows::take_whole(rest)?))
+        })?;
+        ends.sort_unstable();
+        Ok(ends)
+    }
+
     fn chain(
         &mut self,
         boot: Uuid,

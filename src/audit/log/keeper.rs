@@ -14,7 +14,7 @@ use super::tail::Pending;
 use super::{Durability, LogError, Position, Shared};
 use crate::audit::convert;
 use crate::audit::entry::Entry;
-use crate::audit::inbox;
+use crate::audit::inbox::{Inbox, Look, Waiting};
 use crate::audit::witness::Witness;
 use crate::domain::{Moment, Usd};
 
@@ -43,6 +43,7 @@ pub fn spawn(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
                 sealed: 0,
                 seal_at: Instant::now() + shared.options.seal_every,
                 chores_at: Instant::now(),
+                inbox: Inbox::of(shared.segments.dir()),
                 shared,
             }
             .run();
@@ -55,6 +56,7 @@ struct Keeper {
     sealed: u64,
     seal_at: Instant,
     chores_at: Instant,
+    inbox: Inbox,
 }
 
 impl Keeper {
@@ -177,7 +179,7 @@ impl Keeper {
         }
     }
 
-    fn chores(&self) {
+    fn chores(&mut self) {
         self.look_at_space();
         self.tell_shed();
         self.take_actions();
@@ -186,34 +188,32 @@ impl Keeper {
         }
     }
 
-    /// Writes the actions that other processes left, each once: its file goes when the row is durable, and until then
-    /// the log remembers it, over a crash too.
-    fn take_actions(&self) {
-        let dir = self.shared.segments.dir();
-        let waiting = inbox::waiting(dir);
-        let known = self.shared.tail.lock().actions();
-        let gone = known.into_iter().filter(|id| !inbox::stands(dir, *id));
-        let gone: Vec<Uuid> = gone.collect();
+    /// Writes the actions that other processes left, each once: its file goes when its rows are durable, and until then
+    /// the log remembers them, over a crash too.
+    fn take_actions(&mut self) {
+        let Look { waiting, standing } = self.inbox.look();
         let mut tail = self.shared.tail.lock();
         self.shared.drain(&mut tail);
-        tail.forget_actions(&gone);
+        if let Some(standing) = standing {
+            tail.keep_actions(&standing);
+        }
         if self.shared.queued.load(Ordering::Acquire) == 0 {
-            for action in &waiting {
+            for action in waiting.iter().flat_map(|file| &file.actions) {
                 if let Err(error) = tail.action(action.id, &action.entry) {
                     tracing::warn!(%error, "operators' actions wait in the inbox");
                     break;
                 }
             }
         }
-        let taken = |action: &&inbox::Waiting| tail.has_action(action.id);
-        let taken: Vec<inbox::Waiting> = waiting.iter().filter(taken).cloned().collect();
+        let has_rows = |file: &Waiting| file.actions.iter().all(|a| tail.has_action(a.id));
+        let taken: Vec<Waiting> = waiting.into_iter().filter(has_rows).collect();
         drop(tail);
         if taken.is_empty() {
             return;
         }
         self.sync();
         if !self.shared.tail.lock().broken {
-            inbox::remove(dir, &taken);
+            self.inbox.remove(taken);
         }
     }
 

@@ -36,6 +36,7 @@ use uuid::Uuid;
 use super::chain::Signer;
 use super::convert;
 use super::entry::Entry;
+use super::inbox;
 use super::row::{Begin, OperatorAction, Row};
 use super::sink::SinkStatus;
 use super::witness::Witness;
@@ -193,6 +194,8 @@ impl Log {
     ) -> Result<(Self, Recovered), LogError> {
         let segments = Segments::of(state);
         let lock = segments.lock()?;
+        // Now, and not by the first command, which may run as another user.
+        inbox::make(state).map_err(at(&segments.dir().join("inbox")))?;
         let signer = Signer::open(state).map_err(at(&state.join("audit.key")))?;
         let mut before = recover::recover(&segments, now)?;
         if !before.damage.is_empty() {

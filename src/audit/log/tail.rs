@@ -1,6 +1,6 @@
 //! The end of the current segment, where records are appended; always behind the log's one mutex.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -192,13 +192,9 @@ impl Tail {
         self.fold.actions.contains(&id)
     }
 
-    pub fn actions(&self) -> Vec<Uuid> {
-        self.fold.actions.iter().copied().collect()
-    }
-
-    /// Forgets actions whose files are gone: they cannot be handed in again.
-    pub fn forget_actions(&mut self, gone: &[Uuid]) {
-        self.fold.actions.retain(|id| !gone.contains(id));
+    /// Forgets the actions whose files are gone: they cannot be handed in again.
+    pub fn keep_actions(&mut self, standing: &HashSet<Uuid>) {
+        self.fold.actions.retain(|id| standing.contains(id));
     }
 
     pub fn seal(&mut self, seal: &Seal) -> io::Result<()> {

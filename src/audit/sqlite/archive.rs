@@ -17,6 +17,13 @@ use crate::audit::query::{
 use crate::audit::record::{Place, Record};
 use crate::domain::{Moment, Usd};
 
+/// Each boot with its last row's number. It goes from boot to boot by the index; grouping would read all of it.
+const ENDS: &str = "WITH RECURSIVE boots (boot) AS (
+    SELECT min(boot) FROM audit
+    UNION ALL
+    SELECT (SELECT min(boot) FROM audit WHERE boot > boots.boot) FROM boots WHERE boot IS NOT NULL)
+SELECT boot, (SELECT max(seq) FROM audit WHERE audit.boot = boots.boot) FROM boots WHERE boot IS NOT NULL";
+
 /// The month files of a state directory, opened for reading only: a running gateway is not in the way.
 pub struct Archive {
     files: Vec<(Month, PathBuf, Connection)>,
@@ -269,6 +276,24 @@ impl Chain for Archive {
         boots.sort_unstable();
         boots.dedup();
         Ok(boots)
+    }
+
+    fn ends(&mut self) -> Result<Vec<(Uuid, u64)>, QueryError> {
+        let mut ends: BTreeMap<Uuid, u64> = BTreeMap::new();
+        for (_, path, db) in &self.files {
+            let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?));
+            let list: Vec<(Vec<u8>, i64)> = db
+                .prepare_cached(ENDS)
+                .and_then(|mut statement| statement.query_map([], read)?.collect())
+                .map_err(failed(path))?;
+            for (boot, last) in list {
+                let end = ends
+                    .entry(Uuid::from_slice(&boot).unwrap_or_default())
+                    .or_default();
+                *end = (*end).max(last.unsigned_abs() + 1);
+            }
+        }
+        Ok(ends.into_iter().collect())
     }
 
     fn chain(

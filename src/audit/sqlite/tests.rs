@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::audit::log::{Log, LogOptions};
-use crate::audit::query::{By, Exact, Filter, Order, Source as _, for_each};
+use crate::audit::query::{By, Chain as _, Exact, Filter, Order, Source as _, for_each};
 use crate::audit::testing::{begin, row, status};
 use crate::audit::{Decision, Found, Row};
 use crate::domain::{Category, Moment, Name};
@@ -74,6 +74,14 @@ fn every_row_is_there_once_over_restarts_and_months() {
     let newest = listed(state.path(), &requests(), Order::Newest);
     assert_eq!(at(newest[0]), at(2));
     assert_eq!(newest.len(), 1500);
+    let mut archive = Archive::open(state.path()).unwrap();
+    let ends = archive.ends().unwrap();
+    let boots: Vec<Uuid> = ends.iter().map(|(boot, _)| *boot).collect();
+    assert_eq!((boots.len(), &boots), (2, &archive.boots().unwrap()));
+    for (boot, end) in ends {
+        let rows = archive.chain(boot, 0, 10_000).unwrap();
+        assert_eq!(rows.last().unwrap().seq + 1, end);
+    }
 }
 
 #[test]

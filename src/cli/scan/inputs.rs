@@ -84,27 +84,33 @@ pub fn of_paths(paths: &[PathBuf]) -> Vec<anyhow::Result<Input>> {
     inputs
 }
 
+/// Of a submodule: the index has its commit's name, and nothing to read.
+const SUBMODULE: &[u8] = b"160000";
+
 /// Files that the next commit adds or changes, with their staged content.
 pub fn staged() -> anyhow::Result<Vec<anyhow::Result<Input>>> {
     // Outside of a repository `git diff` is another command, and answers with all that it could do.
     git(&["rev-parse", "--git-dir"])?;
-    let names = git(&[
+    let changes = git(&[
         "diff",
         "--cached",
-        "--name-only",
-        "--diff-filter=ACMR",
+        "--raw",
+        "--diff-filter=ACMRT",
         "--no-renames",
         "-z",
         "--relative",
     ])?;
-    let names = names
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty());
-    let input = |name| {
-        let name = std::str::from_utf8(name).context("a staged path is not UTF-8")?;
-        Ok(Input::Staged(format!("./{name}")))
-    };
-    Ok(names.map(input).collect())
+    // `:100644 100755 1f2e3d4 4d3e2f1 M`, then the path.
+    let mut parts = changes.split(|byte| *byte == 0);
+    let mut inputs = Vec::new();
+    while let (Some(change), Some(path)) = (parts.next(), parts.next()) {
+        if change.split(|byte| *byte == b' ').nth(1) == Some(SUBMODULE) {
+            continue;
+        }
+        let path = std::str::from_utf8(path).context("a staged path is not UTF-8");
+        inputs.push(path.map(|path| Input::Staged(format!("./{path}"))));
+    }
+    Ok(inputs)
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {

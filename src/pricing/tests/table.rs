@@ -150,6 +150,16 @@ price = { input = "1.25", output = "10" }
 }
 
 #[test]
+fn an_unknown_key_is_told_with_the_known_ones_once_and_the_nearest() {
+    let text = "revision = \"1\"\n[provider.p]\nteir = \"batch\"\n";
+    let faults = PriceTable::parse("prices.toml", text).unwrap_err();
+    assert_eq!(
+        faults[0].to_string(),
+        "prices.toml:3:1  unknown key `teir`; expected one of: fees, tier, tool_calls, regional, tool_result_tokens; did you mean `tier`?"
+    );
+}
+
+#[test]
 fn all_mistakes_are_told_with_their_places() {
     let text = r#"
 [terms]
