@@ -273,6 +273,23 @@ fn a_row_that_the_log_lost_and_sqlite_has_is_not_written_again_as_lost() {
 }
 
 #[test]
+fn a_log_that_is_closed_does_not_wait_for_a_file_that_takes_no_rows() {
+    let state = tempfile::tempdir().unwrap();
+    let at = row(0, 0).at.micros().unsigned_abs();
+    fs::write(Month::of(at).path(state.path()), b"no database").unwrap();
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    let _written = log.end(row(0, 1)).unwrap();
+    log.close();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        sink.join();
+        ended.send(())
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(()));
+}
+
+#[test]
 fn months_past_the_retention_go_with_their_files() {
     let state = tempfile::tempdir().unwrap();
     run(state.path(), [row(1, 1)]);
