@@ -16,7 +16,13 @@ pub fn open(settings: &Settings) -> Result<(Log, Recovered), LogError> {
 
 /// What an earlier process left behind that was not as it should be.
 fn tell_recovered(recovered: &Recovered) {
-    if recovered.lost > 0 || recovered.truncated_bytes > 0 || recovered.missing > 0 {
+    let counts = [
+        recovered.lost,
+        recovered.truncated_bytes,
+        recovered.missing,
+        recovered.salvaged,
+    ];
+    if counts.iter().any(|count| *count > 0) {
         warn!(
             lost = recovered.lost,
             truncated_bytes = recovered.truncated_bytes,

@@ -11,7 +11,7 @@ use super::Shared;
 use super::assemble;
 use crate::directory::{Census, Directory, DirectoryError};
 use crate::domain::Name;
-use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::{Address, Upstream};
 use crate::live::{Live, People, Snapshot};
 use crate::scan::BuildError;
 
@@ -19,7 +19,9 @@ use crate::scan::BuildError;
 const DIRECTORY_TURN: Duration = Duration::from_millis(200);
 /// How long the last readable directory stays in force while it cannot be read.
 const DIRECTORY_GRACE: Duration = Duration::from_secs(5);
-/// How often names are resolved again.
+/// How often names that have never resolved are resolved again.
+const MISSING_TURN: Duration = Duration::from_secs(1);
+/// How often all names are resolved again.
 const RESOLVE_TURN: Duration = Duration::from_secs(30);
 /// The longest that one name may take to resolve.
 const RESOLVE_TIME: Duration = Duration::from_secs(3);
@@ -140,20 +142,41 @@ pub async fn budgets(shared: Arc<Shared>) {
 
 /// Resolves the providers' names once; goes on without those that take long.
 pub async fn resolve_all(upstreams: &[Arc<Upstream>]) {
-    for address in upstreams.iter().flat_map(|upstream| &upstream.addresses) {
+    resolve_each(&addresses(upstreams)).await;
+}
+
+/// Resolves the providers' names again and again until the process ends.
+pub async fn resolve(live: Arc<Live>) {
+    resolve_again(|| addresses(&live.load().upstreams)).await;
+}
+
+fn addresses(upstreams: &[Arc<Upstream>]) -> Vec<Arc<Address>> {
+    let all = upstreams.iter().flat_map(|upstream| &upstream.addresses);
+    all.cloned().collect()
+}
+
+async fn resolve_each(addresses: &[Arc<Address>]) {
+    for address in addresses {
         if timeout(RESOLVE_TIME, address.resolve()).await.is_err() {
             warn!(host = %address.host, "the provider's name does not resolve yet");
         }
     }
 }
 
-/// Resolves the providers' names again and again until the process ends.
-pub async fn resolve(live: Arc<Live>) {
-    let mut turn = interval(RESOLVE_TURN);
-    turn.tick().await;
+/// Names that have never resolved in every turn: until then all requests for them are refused. The others seldom.
+async fn resolve_again(addresses: impl Fn() -> Vec<Arc<Address>>) {
+    let mut turn = interval(MISSING_TURN);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut all_at = Instant::now();
     loop {
         turn.tick().await;
-        resolve_all(&live.load().upstreams).await;
+        let mut due = addresses();
+        if all_at.elapsed() >= RESOLVE_TURN {
+            all_at = Instant::now();
+        } else {
+            due.retain(|address| address.first().is_none());
+        }
+        resolve_each(&due).await;
     }
 }
 
@@ -183,5 +206,30 @@ async fn look_at(upstream: Arc<Upstream>) {
         if let Some(healthy) = check.look(address).await {
             warn!(provider = %upstream.name, address = %address.label, healthy, "an address changed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[tokio::test]
+    async fn a_name_that_has_never_resolved_is_asked_for_soon() {
+        let written = config::Address::parse("http://localhost:80").unwrap();
+        let address = Arc::new(Address::new(&written));
+        assert_eq!(address.first(), None);
+        let resolving = resolve_again(|| vec![Arc::clone(&address)]);
+        let until = Instant::now() + RESOLVE_TURN / 2;
+        let resolved = async {
+            while address.first().is_none() && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = resolving => {}
+            () = resolved => {}
+        }
+        assert!(address.first().is_some());
     }
 }

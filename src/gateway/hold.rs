@@ -14,7 +14,7 @@ use super::choice::Chosen;
 use super::clamp::Clamp;
 use super::ctx::{Ctx, Passage};
 use super::refusal::{Hidden, Refusal};
-use crate::budget::{BudgetId, CapReached, Cause, Reservation};
+use crate::budget::{Account, BudgetId, CapReached, Cause, Ledger, Reservation};
 use crate::config::Opaque;
 use crate::domain::{Demand, Moment, Usd};
 use crate::live::Snapshot;
@@ -72,48 +72,56 @@ pub(super) fn check_spent(
     }
 }
 
-/// Holds an amount on every budget of the caller, or on none. A node of a fleet whose lease is used up is given a moment:
-/// the next one is being fetched. Whoever is admitted at once waits for nothing.
-async fn hold(
-    gateway: &Gateway,
-    standing: &Standing,
-    amount: Usd,
-    at: Moment,
+/// Where the amounts of one request are held.
+struct Till<'a, C> {
+    ledger: &'a Ledger,
+    lines: &'a Lines,
+    accounts: &'a [Arc<Account>],
+    now: C,
+    /// Until when a lease is waited for.
     until: Instant,
-) -> Result<Reservation, CapReached> {
-    let reserve = || gateway.ledger.reserve(&standing.accounts, amount, at);
-    let mut answer = reserve();
-    while let Err(reached) = &answer
-        && reached.cause == Cause::Lease
-    {
-        let Ok(_first) = timeout_at(until, gateway.lines.of(&reached.budget).lock()).await else {
-            break;
-        };
-        answer = wait_for_lease(&reached.budget.clone(), until, reserve).await;
-        if Instant::now() >= until {
-            break;
-        }
-    }
-    answer
 }
 
-/// The first of a budget's line: tries until its lease came, another budget is in the way, or the time is up.
-async fn wait_for_lease(
-    budget: &BudgetId,
-    until: Instant,
-    reserve: impl Fn() -> Result<Reservation, CapReached>,
-) -> Result<Reservation, CapReached> {
-    loop {
-        match reserve() {
-            Err(reached)
-                if reached.cause == Cause::Lease
-                    && reached.budget == *budget
-                    && Instant::now() < until =>
-            {
-                sleep(LEASE_STEP).await;
+impl<C: Fn() -> Moment> Till<'_, C> {
+    /// Holds an amount on every budget of the caller, or on none. A node of a fleet whose lease is used up is given a moment:
+    /// the next one is being fetched. Whoever is admitted at once waits for nothing.
+    async fn hold(&self, amount: Usd) -> Result<Reservation, CapReached> {
+        let mut answer = self.reserve(amount);
+        while let Err(reached) = &answer
+            && reached.cause == Cause::Lease
+        {
+            let line = self.lines.of(&reached.budget).lock();
+            let Ok(_first) = timeout_at(self.until, line).await else {
+                break;
+            };
+            answer = self.wait(&reached.budget.clone(), amount).await;
+            if Instant::now() >= self.until {
+                break;
             }
-            decided => return decided,
         }
+        answer
+    }
+
+    /// The first of a budget's line: tries until its lease came, another budget is in the way, or the time is up.
+    async fn wait(&self, budget: &BudgetId, amount: Usd) -> Result<Reservation, CapReached> {
+        loop {
+            match self.reserve(amount) {
+                Err(reached)
+                    if reached.cause == Cause::Lease
+                        && reached.budget == *budget
+                        && Instant::now() < self.until =>
+                {
+                    sleep(LEASE_STEP).await;
+                }
+                decided => return decided,
+            }
+        }
+    }
+
+    /// Reserves in the periods of this moment, and not of the one in which the request began: a period that ended while the
+    /// body came has given its lease back.
+    fn reserve(&self, amount: Usd) -> Result<Reservation, CapReached> {
+        self.ledger.reserve(self.accounts, amount, (self.now)())
     }
 }
 
@@ -187,15 +195,21 @@ pub(super) async fn reserve(
     }
     ctx.row.priced_as = Some(priced.model.clone());
     let quote = quotes.whole(chosen, ask).ok_or(Refusal::Unbounded)?;
-    let (at, until) = (ctx.row.at, Instant::now() + LEASE_TIME);
-    let (mut answer, mut clamp) = (hold(gateway, standing, quote, at, until).await, None);
+    let till = Till {
+        ledger: &gateway.ledger,
+        lines: &gateway.lines,
+        accounts: &standing.accounts,
+        now: Moment::now,
+        until: Instant::now() + LEASE_TIME,
+    };
+    let (mut answer, mut clamp) = (till.hold(quote).await, None);
     if let Err(reached) = &answer
         && reached.cause == Cause::Cap
         && let Some(found) = Clamp::fitting(standing, destination.endpoint, ask, body, |demand| {
             quotes.dearest(chosen, demand)
         })
     {
-        answer = hold(gateway, standing, found.quote, at, until).await;
+        answer = till.hold(found.quote).await;
         ask.demand = found.demand;
         gateway.metrics.clamped.inc_by(u64::from(answer.is_ok()));
         clamp = Some(found);
@@ -249,5 +263,73 @@ impl Quotes<'_> {
             sum = sum.checked_add(extra)?;
         }
         Some(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::budget::{
+        Answer, Balances, Boot, BudgetSpec, FleetOptions, Micros, Reply, Scope, Status, StoreNews,
+        Window, Zone,
+    };
+    use crate::domain::Name;
+
+    const MIDNIGHT: Moment = Moment::from_seconds(1_795_305_600);
+
+    /// Everything that the ledger asks for is lent.
+    fn lend(ledger: &Ledger, now: Moment) {
+        ledger.store(StoreNews::Heard { nodes: 1 }, now);
+        for ask in ledger.asks(now) {
+            let granted = ask.granted.plus(ask.want);
+            let answer = Answer {
+                status: Status::Ok,
+                granted,
+                returned: ask.returned,
+                used: granted.minus(ask.returned),
+                cap: ask.cap,
+                spent: ask.spent,
+                short: false,
+                overdrawn: Micros::ZERO,
+                alerts: Vec::new(),
+            };
+            ledger.answered(&ask, &Reply::Answer(answer), now);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_midnight_overtakes_is_held_on_the_day_that_began() {
+        let options = FleetOptions::new(Boot::new("node", "boot").unwrap());
+        let ledger = Ledger::leased(Balances::new(), options, Arc::new(|| {}));
+        let limit = Usd::from_nanos(10_000_000_000);
+        let scope = Scope::Team(Name::new("payments"));
+        let spec = BudgetSpec::new(scope, Window::Day, Zone::utc(), limit);
+        let accounts = [ledger.account(&spec)];
+        let clock = AtomicI64::new(MIDNIGHT.micros() - 100_000);
+        let now = || Moment::from_micros(clock.load(Ordering::SeqCst));
+        lend(&ledger, now());
+        let lines = Lines::default();
+        let till = Till {
+            ledger: &ledger,
+            lines: &lines,
+            accounts: &accounts,
+            now,
+            until: Instant::now() + LEASE_TIME,
+        };
+        let midnight = async {
+            sleep(LEASE_STEP * 2).await;
+            clock.store(MIDNIGHT.micros() + 100_000, Ordering::SeqCst);
+            for _ in 0..2 {
+                sleep(LEASE_STEP * 2).await;
+                lend(&ledger, now());
+            }
+        };
+        // More than lies ready before somebody has asked for it.
+        let (held, ()) = tokio::join!(till.hold(Usd::from_nanos(2_000_000_000)), midnight);
+        let held = held.unwrap();
+        let charged: Vec<_> = held.charges().map(|(_, period)| period).collect();
+        assert_eq!(charged, [MIDNIGHT]);
     }
 }

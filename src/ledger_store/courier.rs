@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::boots::{Boots, BootsError, Journal};
-use super::store::{Settings, Store, StoreError};
+use super::store::{Served, Settings, Store, StoreError};
 use crate::budget::{Ask, Balances, BudgetId, FleetOptions, Ledger, Reply, StoreNews};
 use crate::domain::{Moment, Usd};
 
@@ -97,8 +97,8 @@ pub struct Courier {
     called: Arc<Notify>,
     traffic: Arc<Traffic>,
     boots: Boots,
-    /// Which process served last.
-    server: Option<String>,
+    /// Who served last.
+    served: Option<Served>,
     under_way: JoinSet<Said>,
     looks: Looks,
     /// How many budgets have been looked at for silent leases.
@@ -111,7 +111,7 @@ pub struct Courier {
 enum Said {
     Ask(Ask, Result<Reply, StoreError>),
     LastWord(usize, Result<Reply, StoreError>),
-    Presence(Result<(String, u32), StoreError>),
+    Presence(Result<Served, StoreError>),
     Suspended(BudgetId, Result<Usd, StoreError>),
 }
 
@@ -148,7 +148,7 @@ impl Courier {
             called,
             traffic: Arc::default(),
             boots,
-            server: None,
+            served: None,
             under_way: JoinSet::new(),
             looks: Looks::new(),
             inspected: 0,
@@ -250,7 +250,7 @@ impl Courier {
                 self.ledger.answered(&ask, &reply, now);
             }
             Ok(Said::LastWord(number, Ok(_))) => self.confirm(number, now),
-            Ok(Said::Presence(Ok((server, nodes)))) => self.served_by(server, nodes, now),
+            Ok(Said::Presence(Ok(served))) => self.served_by(served, now),
             Ok(Said::Suspended(budget, Ok(held))) => {
                 let mut suspended = self.traffic.suspended();
                 if held == Usd::ZERO {
@@ -300,14 +300,23 @@ impl Courier {
         }
     }
 
-    fn served_by(&mut self, server: String, nodes: u32, now: Moment) {
+    fn served_by(&mut self, served: Served, now: Moment) {
+        let nodes = served.nodes;
         self.ledger.store(StoreNews::Heard { nodes }, now);
-        if self.server.as_ref().is_some_and(|known| *known != server) {
-            self.traffic.servers_changed.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("another process serves the leases: all are reported anew");
+        if let Some(before) = &self.served
+            && served.is_doubtful_after(before)
+        {
+            let another = served.server != before.server;
+            self.traffic
+                .servers_changed
+                .fetch_add(u64::from(another), Ordering::Relaxed);
+            tracing::warn!(
+                another,
+                "the lease store may have lost something: all leases are reported anew"
+            );
             self.ledger.store(StoreNews::Doubted, now);
         }
-        self.server = Some(server);
+        self.served = Some(served);
     }
 
     fn failed(&self, error: &StoreError) {

@@ -5,7 +5,8 @@
 -- `used` = sum of (granted - returned) over all leases = spent + lent out. Nothing is ever given back because time passed:
 -- what a silent lease has not reported stays in `used`.
 --
--- KEYS[1] the budget's hash. KEYS[2] (not in a cluster) one hash per server: which process answers, and since when.
+-- KEYS[1] the budget's hash. Not in a cluster: KEYS[2] one hash per server: which process answers, and since when nothing is
+-- known to be lost. KEYS[3] the budgets that have a hash, by when it expires: so one that is gone is no new one.
 -- ARGV: 1 now, in ms (0: this server's clock)  2 lease  3 node  4 seq  5 granted  6 spent  7 returned  8 want  9 least
 --      10 beat|close  11 cap  12 version of the cap  13 share  14 quarantine, in ms  15 expiry, in ms since 1970 (0: never)
 --      16 liveness, in ms  17 spent by this node over all its leases  18 process id of the server (empty: asked here)
@@ -72,7 +73,11 @@ if want > 0 or fresh then
   if KEYS[2] then
     local seen = redis.call('HMGET', KEYS[2], 'server', 'since')
     local since = whole(seen[2])
-    if seen[1] ~= server or not since then
+    local known = redis.call('EXISTS', KEYS[3]) == 1
+    if fresh then redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. show(now)) end
+    local lost = fresh and redis.call('ZSCORE', KEYS[3], key)
+    -- Whoever shows itself sees the new time, and reports all its leases.
+    if seen[1] ~= server or not since or not known or lost then
       since = now
       redis.call('HSET', KEYS[2], 'server', server, 'since', show(now))
     end
@@ -131,6 +136,7 @@ else
     'x:' .. id, show(now + arg[16]))
 end
 if arg[15] > 0 then redis.call('PEXPIREAT', key, show(arg[15])) end
+if KEYS[3] then redis.call('ZADD', KEYS[3], 'NX', arg[15] > 0 and show(arg[15]) or '+inf', key) end
 
 local reply = { status, show(g), show(r), show(used), show(cap), show(spent), now - short < 5000 and '1' or '0',
   show(over) }

@@ -60,6 +60,24 @@ pub enum StoreError {
     Unintelligible,
 }
 
+/// What a node learns where it shows itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Which process answers.
+    pub server: String,
+    /// How many nodes live.
+    pub nodes: u32,
+    /// Since when it is not known to have lost anything, in its own words; empty where it does not say.
+    pub since: String,
+}
+
+impl Served {
+    /// Whether something may have been lost between the one and the other.
+    pub fn is_doubtful_after(&self, before: &Self) -> bool {
+        self.server != before.server || (self.since != before.since && !before.since.is_empty())
+    }
+}
+
 /// A connection that comes back by itself.
 pub struct Store {
     link: Link,
@@ -134,15 +152,24 @@ impl Store {
         Ok(micros.ok_or(StoreError::Unintelligible)?.usd())
     }
 
-    /// Shows this node, and returns which process serves it and how many nodes live.
-    pub async fn show(&self, node: &str) -> Result<(String, u32), StoreError> {
+    /// Shows this node, and returns by whom it is served.
+    pub async fn show(&self, node: &str) -> Result<Served, StoreError> {
         let mut invocation = self.presence.prepare_invoke();
         invocation
             .key(format!("{}:nodes", self.envelope.prefix))
             .arg(node)
             .arg(self.envelope.liveness_ms);
+        if let Some(server) = self.envelope.server_key() {
+            invocation.key(server);
+        }
         let value = self.invoke(&invocation).await?;
-        redis::from_redis_value(value).map_err(|_| StoreError::Unintelligible)
+        let (server, nodes, since) =
+            redis::from_redis_value(value).map_err(|_| StoreError::Unintelligible)?;
+        Ok(Served {
+            server,
+            nodes,
+            since,
+        })
     }
 
     async fn invoke(&self, script: &redis::ScriptInvocation<'_>) -> Result<Value, StoreError> {

@@ -39,14 +39,20 @@ impl Envelope {
         }
     }
 
-    /// The keys of one ask: the budget's, and outside a cluster the server's.
+    /// The keys of one ask: the budget's, and outside a cluster the server's and that of all budgets.
     #[must_use]
     pub fn keys(&self, ask: &Ask) -> Vec<String> {
         let mut keys = vec![self.key(&ask.budget, ask.span.start)];
-        if !self.cluster {
-            keys.push(format!("{}:server", self.prefix));
+        if let Some(server) = self.server_key() {
+            keys.extend([server, format!("{}:budgets", self.prefix)]);
         }
         keys
+    }
+
+    /// What a server remembers of itself; `None` in a cluster, where a key cannot speak for its server.
+    #[must_use]
+    pub fn server_key(&self) -> Option<String> {
+        (!self.cluster).then(|| format!("{}:server", self.prefix))
     }
 
     /// The key of one budget in one period. The braces keep it on one server whatever is added to it.

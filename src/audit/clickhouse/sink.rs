@@ -22,7 +22,7 @@ use super::cursor::{Cursor, Piece};
 use super::{Failure, Server, rows, version};
 use crate::audit::chain::Seal;
 use crate::audit::export;
-use crate::audit::log::{Batch, Follower, Item, Log, LogError, StoredRow};
+use crate::audit::log::{Batch, Follower, Item, Log, LogError, Position, StoredRow};
 use crate::audit::record::Record;
 use crate::audit::sqlite::Month;
 
@@ -154,7 +154,8 @@ impl Sink {
                     wait = self.pace.first_wait;
                     self.follower.status().failing = None;
                     if rows < ROWS / 2 {
-                        self.sleep(self.pace.between.saturating_sub(started.elapsed()));
+                        let left = self.pace.between.saturating_sub(started.elapsed());
+                        self.follower.sleep(left);
                     }
                 }
                 Ok(None) => return,
@@ -171,23 +172,11 @@ impl Sink {
                         _ => self.pace.longest_wait,
                     };
                     // Spread, so that a fleet does not come back all at once.
-                    self.sleep(wished.mul_f64(0.5 + rand::random::<f64>() / 2.0));
+                    self.follower
+                        .sleep(wished.mul_f64(0.5 + rand::random::<f64>() / 2.0));
                     wait = (wait * 2).min(self.pace.longest_wait);
                 }
             }
-        }
-    }
-
-    /// Sleeps, but not past the end of the log.
-    fn sleep(&self, time: Duration) {
-        const SLICE: Duration = Duration::from_millis(50);
-        let until = Instant::now() + time;
-        while !self.follower.is_closed() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            thread::sleep(left.min(SLICE));
         }
     }
 
@@ -200,14 +189,14 @@ impl Sink {
     /// Seals and sends one range; the number of its rows, or `None` once the log is closed and all is sent.
     fn step(&mut self) -> Result<Option<usize>, SinkError> {
         let batch = match self.cursor.sealed {
-            Some(end) => self.follower.until(end)?,
+            Some(end) => self.sealed(end)?,
             None => match self.follower.next(ROWS, IDLE)? {
                 Some(batch) => batch,
                 None => return Ok(None),
             },
         };
         if batch.end == self.cursor.drained {
-            // A sealed range whose segments are gone: there is nothing left to send.
+            // Nothing is left of a sealed range.
             self.cursor.sealed = None;
             return Ok(Some(0));
         }
@@ -224,6 +213,22 @@ impl Sink {
         status.position = batch.end;
         status.damage += batch.damage.len() as u64;
         Ok(Some(batch.items.len()))
+    }
+
+    /// The sealed range as far as it stands. Where recovery cut its end off, or somebody put the log away, what is left is
+    /// sealed anew, so that every attempt sends the same.
+    fn sealed(&mut self, end: Position) -> Result<Batch, SinkError> {
+        let batch = self.follower.until(end)?;
+        if batch.end < end {
+            tracing::warn!(
+                segment = end.segment,
+                offset = end.offset,
+                "the audit log lost the end of what is being sent to ClickHouse: the rest is sent"
+            );
+            self.cursor.sealed = Some(batch.end);
+            self.save()?;
+        }
+        Ok(batch)
     }
 
     fn save(&self) -> Result<(), SinkError> {

@@ -3,6 +3,7 @@
 //! Without either the tests say so and pass; `REQUIRE_CHDB=1` makes that a failure.
 
 pub(crate) mod facade;
+mod lost;
 mod pieces;
 mod trust;
 

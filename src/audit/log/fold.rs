@@ -83,20 +83,29 @@ impl Fold {
             Kind::Row => {
                 let row = split_row(frame.payload)?;
                 let entry = Entry::decode(row.entry)?;
-                let charges =
-                    read_charges(&entry.charges).ok_or(Malformed("charges that do not read"))?;
-                self.close(entry.request, &charges, Usd::from_nanos(entry.cost_nanos));
-                if entry.kind == ACTION {
-                    self.actions.insert(entry.request);
-                }
-                self.link = Some(Link {
+                let link = Link {
                     boot: row.boot,
                     next: row.seq.saturating_add(1),
                     hash: link(&row.before, row.seq, row.entry),
-                });
+                };
+                self.row(&entry, link)?;
             }
             Kind::Seal => {}
         }
+        Ok(())
+    }
+
+    /// Takes a row in, with which the chain has come so far.
+    ///
+    /// # Errors
+    /// When its charges do not read.
+    pub fn row(&mut self, entry: &Entry<'_>, link: Link) -> Result<(), Malformed> {
+        let charges = read_charges(&entry.charges).ok_or(Malformed("charges that do not read"))?;
+        self.close(entry.request, &charges, Usd::from_nanos(entry.cost_nanos));
+        if entry.kind == ACTION {
+            self.actions.insert(entry.request);
+        }
+        self.link = Some(link);
         Ok(())
     }
 

@@ -93,7 +93,7 @@ pub struct Recovered {
     pub damage: Vec<Damage>,
     /// Records whose sequence is missing.
     pub missing: u64,
-    /// Requests whose row the log lost to damage and SQLite had: settled by that.
+    /// Rows that the log lost and SQLite had: they count as if they stood in the log.
     pub salvaged: u64,
 }
 
@@ -198,12 +198,10 @@ impl Log {
         inbox::make(state).map_err(at(&segments.dir().join("inbox")))?;
         let signer = Signer::open(state).map_err(at(&state.join("audit.key")))?;
         let mut before = recover::recover(&segments, now)?;
-        if !before.damage.is_empty() {
-            match salvage::salvage(state, &mut before.fold) {
-                Ok(count) => before.salvaged = count,
-                Err(error) => tracing::error!(%error,
-                    "rows that the audit log lost could not be looked for in SQLite"),
-            }
+        match salvage::salvage(state, &mut before) {
+            Ok(count) => before.salvaged = count,
+            Err(error) => tracing::error!(%error,
+                "rows that the audit log may have lost could not be looked for in SQLite"),
         }
         let boot = Uuid::now_v7();
         let (tail, recovered) = start(&segments, before, boot, now)?;

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
@@ -193,13 +194,8 @@ impl Reader {
         }
     }
 
-    /// Where the current segment ends for now; `None` where there is nothing to read.
+    /// Where the current segment ends for now, at the limit at the latest; `None` where there is nothing to read.
     fn end(&mut self, limit: Option<Position>) -> Result<Option<u64>, LogError> {
-        if let Some(limit) = limit
-            && self.position.segment == limit.segment
-        {
-            return Ok(Some(limit.offset));
-        }
         let path = self.segments.path(self.position.segment);
         if self.file.as_ref().map(|(number, _)| *number) != Some(self.position.segment) {
             match File::open(&path) {
@@ -215,11 +211,12 @@ impl Reader {
                 Err(error) => return Err(at(&path)(error)),
             }
         }
-        let file = self.file.as_ref().map(|(_, file)| file.metadata());
-        match file {
-            Some(meta) => Ok(Some(meta.map_err(at(&path))?.len())),
-            None => Ok(None),
-        }
+        let Some((_, file)) = &self.file else {
+            return Ok(None);
+        };
+        let length = file.metadata().map_err(at(&path))?.len();
+        let limit = limit.filter(|limit| limit.segment == self.position.segment);
+        Ok(Some(limit.map_or(length, |limit| length.min(limit.offset))))
     }
 
     fn next_segment(&mut self, limit: Option<Position>) -> Result<bool, LogError> {
@@ -234,12 +231,8 @@ impl Reader {
         Ok(next.is_some())
     }
 
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, LogError> {
+    fn read(&self, bytes: &mut [u8]) -> Result<usize, LogError> {
         let path = self.segments.path(self.position.segment);
-        if self.file.as_ref().map(|(number, _)| *number) != Some(self.position.segment) {
-            let file = File::open(&path).map_err(at(&path))?;
-            self.file = Some((self.position.segment, file));
-        }
         let Some((_, file)) = &self.file else {
             return Ok(0);
         };
@@ -394,12 +387,27 @@ impl Follower {
         self.synced.0.0.lock().1
     }
 
-    /// All items up to a place: those of a range that was read before.
+    /// All items up to a place: those of a range that was read before. The batch ends before that place where the log does
+    /// now: its end was cut off, or its segments are gone.
     ///
     /// # Errors
     /// When a segment cannot be read.
     pub fn until(&mut self, end: Position) -> Result<Batch, LogError> {
+        let end = end.min(self.end());
         self.reader.batch(usize::MAX, Some(end))
+    }
+
+    /// Sleeps, but not past the end of the log.
+    pub fn sleep(&self, time: Duration) {
+        const SLICE: Duration = Duration::from_millis(50);
+        let until = Instant::now() + time;
+        while !self.is_closed() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(SLICE));
+        }
     }
 
     /// The next durable items; waits at most `timeout` for the first. `None` once the log is closed and all is read.

@@ -32,7 +32,7 @@ pub struct Before {
     pub damage: Vec<Damage>,
     /// Records whose sequence is missing, damaged ones included.
     pub missing: u64,
-    /// Requests that are settled by a row that SQLite has and the log lost.
+    /// Rows that SQLite has and the log lost.
     pub salvaged: u64,
 }
 

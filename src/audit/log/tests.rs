@@ -334,6 +334,40 @@ proptest! {
 }
 
 #[test]
+fn a_range_ends_where_the_log_does_though_its_end_was_cut_off_or_its_segment_is_gone() {
+    let (state, mut bytes) = written(3);
+    let end = Position {
+        segment: 1,
+        offset: bytes.len() as u64,
+    };
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    fs::write(segment(state.path(), 1), &bytes).unwrap();
+    let (log, recovered) = open(state.path());
+    assert!(recovered.truncated_bytes > 0);
+    let mut follower = log.follow("test");
+    follower.seek(Position {
+        segment: 1,
+        offset: 0,
+    });
+    let batch = follower.until(end).unwrap();
+    assert_eq!(batch.items.len(), 3, "the first row, and two of requests");
+    assert!(batch.end < end && batch.damage.is_empty());
+    fs::remove_file(segment(state.path(), 1)).unwrap();
+    let mut follower = log.follow("test");
+    let start = Position {
+        segment: 1,
+        offset: 20,
+    };
+    follower.seek(start);
+    let batch = follower.until(end).unwrap();
+    assert_eq!((batch.items.len(), batch.end), (0, start));
+    let later = follower.next(10, Duration::ZERO).unwrap().unwrap();
+    assert!(!later.items.is_empty(), "the log goes on");
+    log.close();
+}
+
+#[test]
 fn a_damaged_newest_head_is_made_good_from_the_segment_before() {
     let (state, _) = written(3);
     open(state.path()).0.close();

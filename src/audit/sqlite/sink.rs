@@ -57,7 +57,8 @@ impl SqliteSink {
         })
     }
 
-    /// Waits until everything that the closed log holds is in SQLite. Close the log first.
+    /// Waits until everything that the closed log holds is in SQLite, or an attempt that began after the log was closed has
+    /// failed: the rows wait for the next start. Close the log first.
     pub fn join(&self) {
         if let Some(thread) = self.thread.lock().take() {
             // A panic ended the sink between two transactions: the next start goes on from its cursor.
@@ -110,6 +111,7 @@ impl Sink {
         let mut wait = FIRST_WAIT;
         let mut found = false;
         loop {
+            let last = self.follower.is_closed();
             let step = if found {
                 self.step()
             } else {
@@ -131,7 +133,10 @@ impl Sink {
                     // Whatever was open may be stale, broken or put away: read again from the last commit that stands.
                     self.files.clear();
                     found = false;
-                    thread::sleep(wait);
+                    if last {
+                        return;
+                    }
+                    self.follower.sleep(wait);
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
             }

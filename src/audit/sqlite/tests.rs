@@ -8,9 +8,11 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::*;
+use crate::audit::chain::read_public_key;
 use crate::audit::log::{Log, LogOptions};
 use crate::audit::query::{By, Chain as _, Exact, Filter, Order, Source as _, for_each};
 use crate::audit::testing::{begin, row, status};
+use crate::audit::verify::verify;
 use crate::audit::{Decision, Found, Row};
 use crate::domain::{Category, Moment, Name};
 
@@ -278,6 +280,66 @@ fn a_row_that_the_log_lost_and_sqlite_has_is_not_written_again_as_lost() {
         listed(state.path(), &requests(), Order::Oldest),
         [0, 1, 2, 3, 4]
     );
+}
+
+#[test]
+fn an_end_that_the_log_lost_and_sqlite_has_stands_in_the_books_and_in_the_chain() {
+    let state = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    let _written = log.begin(begin(0, 100)).unwrap();
+    let _written = log.begin(begin(1, 100)).unwrap();
+    let copied = copy_of_log(state.path());
+    for id in 0..4 {
+        let _written = log.end(row(id, 7)).unwrap();
+    }
+    log.close();
+    sink.join();
+    // Put back as it was copied: before the rows were written that SQLite has.
+    fs::remove_dir_all(state.path().join("log")).unwrap();
+    fs::rename(copied.path(), state.path().join("log")).unwrap();
+
+    let (log, recovered) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    assert_eq!((recovered.salvaged, recovered.lost), (4, 0));
+    let (budget, period) = crate::audit::testing::budget();
+    assert_eq!(recovered.balances.spent(&budget, period).nanos(), 28);
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    log.close();
+    sink.join();
+    let found = listed(state.path(), &requests(), Order::Oldest);
+    assert_eq!(found, [0, 1, 2, 3]);
+    let key = read_public_key(&state.path().join("audit.pub")).unwrap();
+    let proof = verify(&mut Archive::open(state.path()).unwrap(), &[], &key).unwrap();
+    assert_eq!(proof.faults, []);
+}
+
+/// A copy of the segments, made while they are written.
+fn copy_of_log(state: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir_in(state).unwrap();
+    for file in fs::read_dir(state.join("log")).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_log_that_is_closed_does_not_wait_for_a_file_that_takes_no_rows() {
+    let state = tempfile::tempdir().unwrap();
+    let at = row(0, 0).at.micros().unsigned_abs();
+    fs::write(Month::of(at).path(state.path()), b"no database").unwrap();
+    let (log, _) = Log::open(state.path(), LogOptions::default(), Moment::now()).unwrap();
+    let sink = SqliteSink::start(&log, state.path(), YEAR * 100).unwrap();
+    let _written = log.end(row(0, 1)).unwrap();
+    log.close();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        sink.join();
+        ended.send(())
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(()));
 }
 
 #[test]

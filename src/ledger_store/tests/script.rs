@@ -60,6 +60,14 @@ impl Bench {
         }
     }
 
+    /// Since when the store has lost nothing that it knows of.
+    fn since(&mut self) -> String {
+        let key = self.envelope.server_key();
+        let mut command = redis::cmd("HGET");
+        command.arg(key).arg("since");
+        command.query(&mut self.store).unwrap()
+    }
+
     fn key(&self) -> String {
         self.envelope.key(&ask("a").budget, Span::EVER.start)
     }
@@ -193,6 +201,56 @@ fn another_server_waits_for_all_nodes_before_it_grants() {
     redis::cmd("FLUSHALL").exec(&mut bench.store).unwrap();
     assert_eq!(bench.answer(&ask("a")).status, Status::Ok);
     assert_eq!(bench.answer(&wants("b", 1, 100)).status, Status::Warming);
+}
+
+/// What a node asks of a budget that nobody has asked for yet.
+fn wants_another(name: &str) -> Ask {
+    Ask {
+        budget: BudgetId::new(name),
+        ..wants("b", 1, 100)
+    }
+}
+
+#[test]
+fn a_budget_that_is_gone_is_lent_from_once_all_have_reported_and_one_that_never_was_at_once() {
+    let mut bench = Bench::new();
+    bench.answer(&wants("a", 1, 600));
+    bench.pass(60_000);
+    assert_eq!(bench.answer(&wants_another("team/b/total")).granted, m(100));
+    let key = bench.key();
+    redis::cmd("DEL").arg(key).exec(&mut bench.store).unwrap();
+    let before = bench.since();
+    assert_eq!(bench.answer(&wants("b", 1, 600)).status, Status::Warming);
+    assert_ne!(bench.since(), before, "who shows itself must see it");
+    bench.pass(1_500);
+    let reported = bench.answer(&Ask {
+        granted: m(600),
+        spent: m(550),
+        ..ask("a")
+    });
+    assert_eq!((reported.used, reported.spent), (m(600), m(550)));
+    bench.pass(2_000);
+    assert_eq!(bench.answer(&wants("b", 2, 600)).status, Status::Warming);
+    bench.pass(3_001);
+    assert_eq!(bench.answer(&wants("b", 3, 600)).granted, m(400));
+    assert_eq!(bench.answer(&wants_another("team/c/total")).granted, m(100));
+}
+
+#[test]
+fn where_it_is_not_known_which_budgets_were_a_first_one_waits_and_one_that_had_expired_does_not() {
+    let mut bench = Bench::new();
+    redis::cmd("DEL")
+        .arg("t:budgets")
+        .exec(&mut bench.store)
+        .unwrap();
+    assert_eq!(bench.answer(&wants("a", 1, 100)).status, Status::Warming);
+    bench.pass(3_001);
+    redis::cmd("ZADD")
+        .arg("t:budgets")
+        .arg(&["1795262400000", "t:{team/b/total}:0"])
+        .exec(&mut bench.store)
+        .unwrap();
+    assert_eq!(bench.answer(&wants_another("team/b/total")).granted, m(100));
 }
 
 #[test]

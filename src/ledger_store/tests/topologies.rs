@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::server::Server;
 use crate::budget::{Ask, Boot, BudgetId, Micros, Purpose, Reply, Span, Status};
 use crate::domain::{Moment, Usd};
-use crate::ledger_store::{Settings, Store, StoreError};
+use crate::ledger_store::{Settings, Store};
 
 fn wants(seq: u64, want: u64, granted: u64) -> Ask {
     let boot = Boot::new("node", "boot").unwrap();
@@ -52,7 +52,7 @@ async fn a_cluster_grants_as_one_server_does() {
     assert!(matches!(first, Reply::Answer(answer) if answer.status == Status::Warming));
     assert_eq!(granted(&store, wants(2, 300, 0)).await, 300);
     assert_eq!(granted(&store, wants(1000, 900, 300)).await, 1000);
-    assert_eq!(store.show("node").await.unwrap().1, 1);
+    assert_eq!(store.show("node").await.unwrap().nodes, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,11 +63,11 @@ async fn a_promoted_replica_is_found_and_waits_for_all_nodes() {
     let url = sentinel.url().replace("redis://", "redis+sentinel://");
     let store = store(&format!("{url}mymaster"));
     assert_eq!(granted(&store, wants(1, 300, 0)).await, 300);
-    let before = store.show("node").await.unwrap().0;
+    let before = store.show("node").await.unwrap().server;
     sentinel.promote(&replica);
     let until = Instant::now() + Duration::from_secs(30);
-    let mut after = Err(StoreError::Late);
-    while !after.as_ref().is_ok_and(|(server, _)| *server != before) {
+    let mut after = store.show("node").await;
+    while !after.as_ref().is_ok_and(|served| served.server != before) {
         assert!(Instant::now() < until, "{after:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
         // A write finds out that the old master is none any more.
