@@ -20,7 +20,7 @@ use crate::gateway::upstream::{Authorities, Upstream};
 use crate::identity::Roster;
 use crate::live::{Inspection, People, Snapshot, Team};
 use crate::policy::{self, Gate, RateLimiter, Subject};
-use crate::pricing::PriceTable;
+use crate::pricing::{PriceFault, PriceTable};
 use crate::provider::Dialect;
 use crate::scan::{BuildError, KnownValues, Limits, RuleFile, RuleSet, Scanner};
 

@@ -11,7 +11,8 @@ use super::Shared;
 use super::assemble;
 use crate::directory::{Census, Directory, DirectoryError};
 use crate::domain::Name;
-use crate::gateway::upstream::{Address, Upstream};
+use crate::gateway::address::Address;
+use crate::gateway::upstream::Upstream;
 use crate::live::{Live, People, Snapshot};
 use crate::scan::BuildError;
 
