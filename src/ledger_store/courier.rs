@@ -74,6 +74,20 @@ impl Traffic {
         }
     }
 
+    /// Takes in what a look at a budget's silent leases found.
+    fn holds(&self, budget: BudgetId, held: Usd) {
+        if held == Usd::ZERO {
+            self.suspended().remove(&budget);
+        } else {
+            self.suspended().insert(budget, held);
+        }
+    }
+
+    /// Forgets the budgets that are gone: they are not looked at again.
+    fn keep(&self, is_known: impl Fn(&BudgetId) -> bool) {
+        self.suspended().retain(|id, _| is_known(id));
+    }
+
     fn suspended(&self) -> MutexGuard<'_, BTreeMap<BudgetId, Usd>> {
         self.suspended
             .lock()
@@ -252,12 +266,7 @@ impl Courier {
             Ok(Said::LastWord(number, Ok(_))) => self.confirm(number, now),
             Ok(Said::Presence(Ok(served))) => self.served_by(served, now),
             Ok(Said::Suspended(budget, Ok(held))) => {
-                let mut suspended = self.traffic.suspended();
-                if held == Usd::ZERO {
-                    suspended.remove(&budget);
-                } else {
-                    suspended.insert(budget, held);
-                }
+                self.traffic.holds(budget, held);
             }
             Ok(
                 Said::Suspended(_, Err(error))
@@ -272,9 +281,8 @@ impl Courier {
     /// Looks at the silent leases of the next budget.
     fn inspect(&mut self, now: Moment) {
         let views = self.ledger.views(now);
-        // A budget that is gone is not looked at again.
-        let is_known = |id: &BudgetId| views.iter().any(|view| view.id == *id);
-        self.traffic.suspended().retain(|id, _| is_known(id));
+        self.traffic
+            .keep(|id| views.iter().any(|view| view.id == *id));
         let Some(view) = views.get(self.inspected % views.len().max(1)) else {
             return;
         };
@@ -361,5 +369,23 @@ impl Looks {
         let now = Instant::now();
         self.soonest = now + PAUSE.max(began.elapsed() * 10);
         self.due = self.soonest.max(now + TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_silent_leases_hold_ends_with_their_budget() {
+        let traffic = Traffic::default();
+        let [gone, free, kept] = ["gone", "free", "kept"].map(BudgetId::new);
+        let two = Usd::from_nanos(2);
+        for id in [&gone, &free, &kept] {
+            traffic.holds(id.clone(), two);
+        }
+        traffic.holds(free, Usd::ZERO);
+        traffic.keep(|id| *id != gone);
+        assert_eq!(traffic.view().suspended, two);
     }
 }

@@ -178,7 +178,7 @@ async fn a_provider_has_the_prices_that_it_names_and_overlays_lie_over_the_table
     );
     world.home.write(
         "deal.toml",
-        "revision = \"deal-7\"\n[[model]]\nprovider = \"cheap\"\nid = \"claude-haiku-4-5\"\nprice = { input = \"0.5\", output = \"1\" }\n",
+        "revision = \"deal-of-november-2026-for-one-year\"\n[[model]]\nprovider = \"cheap\"\nid = \"claude-haiku-4-5\"\nprice = { input = \"0.5\", output = \"1\" }\n",
     );
     world.gateway.signal("HUP");
     let mut tries = 0;
@@ -201,10 +201,16 @@ async fn a_provider_has_the_prices_that_it_names_and_overlays_lie_over_the_table
     // 100 in and 20 out: at 0.5 and 1 by the million, and at 1 and 10.
     assert_eq!(
         told(&rows[tries]),
-        (json!("0.00007"), json!("test-1 + deal-7"))
+        (
+            json!("0.00007"),
+            json!("test-1 + deal-of-november-2026-for-one-year")
+        )
     );
     assert_eq!(
         told(&rows[tries + 1]),
-        (json!("0.0003"), json!("test-1 + deal-7"))
+        (
+            json!("0.0003"),
+            json!("test-1 + deal-of-november-2026-for-one-year")
+        )
     );
 }

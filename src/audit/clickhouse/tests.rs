@@ -14,7 +14,9 @@ use super::sink::Pace;
 use super::*;
 use crate::audit::chain::read_public_key;
 use crate::audit::log::{Log, LogOptions};
-use crate::audit::query::{By, Exact, Filter, Order, QueryError, Source as _, for_each};
+use crate::audit::query::{
+    By, Chain as _, Exact, Filter, Order, QueryError, Source as _, for_each,
+};
 use crate::audit::sqlite::{Archive, SqliteSink};
 use crate::audit::testing::{begin, row, status};
 use crate::audit::verify::verify;
@@ -135,6 +137,7 @@ fn rows_arrive_once_whatever_goes_wrong_on_the_way() {
     assert_eq!(report.faults, []);
     let mut archive = Archive::open(state.path()).unwrap();
     assert_eq!(verify(&mut archive, &[], &key).unwrap(), report);
+    assert_eq!(warehouse.ends().unwrap(), archive.ends().unwrap());
     for by in [By::Team, By::User, By::Key, By::Model, By::Day, By::Context] {
         let sums = warehouse.sums(&Filter::default(), by).unwrap();
         assert_eq!(
