@@ -22,13 +22,27 @@ fn is_it(finding: &Finding, rule: &Rule, wrapped: &Wrapped, prints: &[Fingerprin
         Place::Sealed(_) => prints.contains(&finding.fingerprint),
     };
     // Where it is cut, what cuts it may be part of the span or not.
-    let ends = |parts: &[Range<usize>]| Some(parts.first()?.start..parts.last()?.end);
     let first = wrapped.lines && is_in_the_first(finding, wrapped);
-    same && (first || whole && finding.span == ends(&wrapped.parts))
+    same && (first || whole && is_spanned(finding, wrapped))
+}
+
+fn is_spanned(finding: &Finding, wrapped: &Wrapped) -> bool {
+    let ends = wrapped.parts.first().zip(wrapped.parts.last());
+    match (&finding.span, ends) {
+        (Some(span), Some((first, last))) => {
+            let near =
+                |to: usize, from: usize| to.checked_sub(from).is_some_and(|by| by <= wrapped.about);
+            near(first.start, span.start) && near(span.end, last.end)
+        }
+        (span, _) => span.is_none(),
+    }
 }
 
 /// Whether the first line has a whole secret by itself: then nothing tells that it goes on.
 fn is_in_the_first(finding: &Finding, wrapped: &Wrapped) -> bool {
+    if finding.span.is_none() {
+        return true;
+    }
     let spans = finding.span.as_ref().zip(wrapped.parts.first());
     spans.is_some_and(|(span, first)| span.start == first.start && span.end <= first.end)
 }
@@ -52,7 +66,9 @@ fn is_gap(rule: &Rule, wrapping: &str, wrapped: &Wrapped) -> bool {
         // Keys of several lines: their rules know no marks before a line, and their heads stand lines before the cut.
         "ansible-vault" => is_of(wraps::LINES) || is_of(cuts::CUT),
         "putty-private-key" if is_of(wraps::LINES) => MARKED.contains(&wrapping),
-        "putty-private-key" => is_of(cuts::CUT) && wrapping != "zero width",
+        "putty-private-key" => is_of(cuts::CUT),
+        // Percent signs are read to the next blank: a key in a form is whole there but for the end of its last line.
+        "pem-private-key" => wrapping == "line breaks at one width",
         // "kty" announces the key from afar, and may do so from another line.
         "jwk-private-key" => wrapped.lines,
         // Twelve words are one phrase; with the word before them they are none. Between words are spaces.

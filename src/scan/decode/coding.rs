@@ -72,6 +72,18 @@ fn escapes<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     }
 }
 
+/// Whether what follows a percent sign may be the number of a byte of text: of one that shows, a tab or a line break; of
+/// what is not ASCII the first of several, so that `%d0` is none.
+pub const fn may_be_percent(rest: &[u8]) -> bool {
+    match rest {
+        [b'2'..=b'7', digit, ..] | [b'C'..=b'F' | b'c'..=b'f', digit, b'%', ..] => {
+            digit.is_ascii_hexdigit()
+        }
+        [b'0', b'9' | b'A' | b'D' | b'a' | b'd', ..] => true,
+        _ => false,
+    }
+}
+
 fn percent<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     let mut at = piece.start;
     while let Some(sign) = plain_to(b'%', text, at, piece.end, events) {
@@ -239,6 +251,10 @@ mod tests {
             decode(Coding::Escapes, r#"a\nb\\nc\\\"d\/e\u0041\\u0042\x43"#),
             "a\nb\nc\"d/eABC"
         );
+        assert_eq!(
+            decode(Coding::Escapes, r"\e[1m\033[2m\x1b[3m\u001b[4m \e \033"),
+            "\x1b[1m\x1b[2m\x1b[3m\x1b[4m \\e \\033"
+        );
         assert_eq!(decode(Coding::Escapes, r"C:\Work \\ \"), r"C:\Work \ \");
     }
 
@@ -263,6 +279,10 @@ mod tests {
         assert_eq!(decode(Coding::Folded, "abc\n  def\r\nghi"), "abcdefghi");
         assert_eq!(decode(Coding::Folded, "+abc\n+def"), "+abcdef");
         assert_eq!(decode(Coding::Folded, "  12→abc\n  13→def"), "  12→abcdef");
+        assert_eq!(
+            decode(Coding::Invisible, "\x1b[1;32ma\x1b[mb\x1b[Kc\x1b[\n\x1bd"),
+            "abc\x1b[\n\x1bd"
+        );
         assert_eq!(
             decode(Coding::Invisible, "a\u{200b}b\u{feff}c\u{2019}d\u{ad}"),
             "abc\u{2019}d"

@@ -1,5 +1,7 @@
 //! Single backslash escapes.
 
+use super::lanes::ESCAPE;
+
 /// What one escape means, and how many bytes it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Escape {
@@ -43,9 +45,23 @@ pub fn json(text: &[u8], at: usize) -> Option<Escape> {
     }
 }
 
-/// Whether a backslash before this may be an escape, as far as one byte tells.
-pub const fn is_letter(byte: u8) -> bool {
-    short(byte) != 0 || matches!(byte, b'u' | b'x' | b'\'' | b'`')
+/// Whether a backslash before this may be an escape, as far as a few bytes tell.
+pub const fn may_be(rest: &[u8]) -> bool {
+    match rest {
+        [b'u' | b'x' | b'\'' | b'`', ..] => true,
+        [letter, ..] if short(*letter) != 0 => true,
+        _ => control(rest) > 0,
+    }
+}
+
+/// How many bytes of what follows a backslash write the first byte of a terminal's control sequence: as shells do, and only
+/// where one goes on.
+const fn control(rest: &[u8]) -> usize {
+    match rest {
+        [b'e', b'[', ..] => 1,
+        [b'0', b'3', b'3', b'[', ..] => 3,
+        _ => 0,
+    }
 }
 
 /// What a backslash and this letter stand for in JSON; 0 if they stand for nothing or for what more letters tell.
@@ -85,7 +101,7 @@ fn unicode(text: &[u8], at: usize) -> Option<Escape> {
     Some(Escape::character(char::REPLACEMENT_CHARACTER, 6))
 }
 
-/// The escape whose last backslash is at `at`, in any of the languages that agents send: JSON's and `\x41`, `\'`.
+/// The escape whose last backslash is at `at`, in any of the languages that agents send: JSON's and `\x41`, `\'`, `\e[`.
 pub fn any(text: &[u8], at: usize, end: usize) -> Option<Escape> {
     let one = match text.get(at + 1)? {
         quote @ (b'\'' | b'`') => Escape::byte(*quote, 2),
@@ -93,7 +109,10 @@ pub fn any(text: &[u8], at: usize, end: usize) -> Option<Escape> {
             let code = hex(text.get(at + 2..at + 4)?)?;
             Escape::character(char::from_u32(code)?, 4)
         }
-        _ => json(text, at)?,
+        _ => match control(text.get(at + 1..)?) {
+            0 => json(text, at)?,
+            length => Escape::byte(ESCAPE, length + 1),
+        },
     };
     (at + one.taken <= end).then_some(one)
 }

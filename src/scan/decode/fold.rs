@@ -6,14 +6,21 @@ use std::ops::Range;
 use memchr::{memmem, memrchr};
 
 use super::events::KEY_END;
-use super::lanes::Sixteen;
+use super::lanes::{ESCAPE, Sixteen};
 
 /// Letters of a token on each side of a line break, at least.
 const SIDE: usize = 4;
 /// On both sides together, at least.
 const BOTH: usize = 16;
+/// On this side so many vouch for fewer on the other, if they are mixed as a made token's are.
+const LONG: usize = 16;
 /// As many are looked at.
 const FAR: usize = 512;
+/// Bytes before a line break in which its line's beginning is looked for.
+const LINE: usize = 4 << 10;
+/// First bytes of the marks that lines begin with, and the one that is no ASCII.
+const MARKS: [u8; 9] = [b'+', b'-', b'>', b'|', b'#', b'*', b';', b'/', BAR[0]];
+const BAR: &[u8] = "│".as_bytes();
 /// Bytes of the line before the token that go with it, for what announces it.
 const LEAD: usize = 96;
 /// Bytes of the next line after the token, up to a blank: what the token is part of may go on behind a sign.
@@ -83,38 +90,82 @@ pub fn is_in_base64(text: &[u8], newline: usize) -> bool {
     line.is_some_and(is_whole) && next.is_some_and(is_whole)
 }
 
-/// The start of the next line's own text: after indentation, a line number, or the mark that this line starts with too.
+/// The start of the next line's own text: after the marks that this line starts with too, indentation, a line number.
 pub fn after(text: &[u8], newline: usize) -> usize {
-    let mut at = newline + 1;
-    let mark = text.get(at);
-    let mark = mark.filter(|b| matches!(b, b'+' | b'-' | b'>' | b'|' | b'#' | b'*'));
-    if mark.is_some_and(|mark| starts_with_mark(text, newline, *mark)) {
-        at += 1;
-    }
-    at = skip_blanks(text, at);
+    let at = skip_blanks(text, newline + 1 + marks(text, newline));
     let digits = count(text, at, |b| b.is_ascii_digit());
     if digits > 0 {
         let end = skip_blanks(text, at + digits);
         let rest = text.get(end..).unwrap_or_default();
         let tab = end > at + digits && text.get(end - 1) == Some(&b'\t');
-        if rest.starts_with("→".as_bytes()) || rest.starts_with("│".as_bytes()) {
-            return skip_blanks(text, end + 3);
+        if rest.starts_with("→".as_bytes()) || rest.starts_with(BAR) {
+            return skip_blanks(text, end + BAR.len());
         }
-        if tab || (digits < 6 && matches!(rest.first(), Some(b'|' | b':'))) {
-            return skip_blanks(text, if tab { end } else { end + 1 });
+        if tab {
+            return skip_blanks(text, end);
+        }
+        if let Some(sign @ (b'|' | b':')) = rest.first()
+            && digits < 6
+            && beginnings(text, newline).any(|line| is_numbered(line, *sign))
+        {
+            return skip_blanks(text, end + 1);
         }
     }
     at
 }
 
-/// Whether the line that ends at `newline` starts with this mark, or does so after a key that stands before it.
-fn starts_with_mark(text: &[u8], newline: usize, mark: u8) -> bool {
-    let near = newline.saturating_sub(FAR);
+/// Bytes of the marks of quotes, comments, lists and diffs that the next line begins with, indented or not, and this line
+/// just so.
+fn marks(text: &[u8], newline: usize) -> usize {
+    let next = text.get(newline + 1..).unwrap_or_default();
+    let first = text.get(skip_blanks(text, newline + 1));
+    if !first.is_some_and(|first| MARKS.contains(first)) {
+        return 0;
+    }
+    let shared = beginnings(text, newline).map(|line| {
+        let both = line.iter().zip(next).take_while(|(a, b)| a == b).count();
+        line.get(..both).map_or(0, marks_of)
+    });
+    shared.max().unwrap_or(0)
+}
+
+/// Bytes of marks and blanks that this begins with. One slash is a path's.
+fn marks_of(line: &[u8]) -> usize {
+    let mut rest = line;
+    loop {
+        rest = match rest {
+            [
+                b' ' | b'\t' | b'+' | b'-' | b'>' | b'|' | b'#' | b'*' | b';',
+                rest @ ..,
+            ] => rest,
+            [b'/', b'/', after @ ..] => {
+                let slashes = after.iter().take_while(|byte| **byte == b'/').count();
+                after.get(slashes..).unwrap_or_default()
+            }
+            _ => match rest.strip_prefix(BAR) {
+                Some(rest) => rest,
+                None => return line.len() - rest.len(),
+            },
+        };
+    }
+}
+
+/// Whether the line begins with a number and that sign.
+fn is_numbered(line: &[u8], sign: u8) -> bool {
+    let line = line.trim_ascii_start();
+    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let after = line.get(digits..).unwrap_or_default().trim_ascii_start();
+    digits > 0 && after.first() == Some(&sign)
+}
+
+/// Where the line that ends at `newline` may begin: at its start, and after a key that stands before it.
+fn beginnings(text: &[u8], newline: usize) -> impl Iterator<Item = &[u8]> {
+    let near = newline.saturating_sub(LINE);
     let line = text.get(near..newline).unwrap_or_default();
     let line = memrchr(b'\n', line).map_or(line, |at| line.get(at + 1..).unwrap_or_default());
     let key = memmem::find(line.get(..line.len().min(64)).unwrap_or_default(), KEY_END);
-    let own = key.and_then(|key| line.get(key + KEY_END.len()));
-    line.first() == Some(&mark) || own == Some(&mark)
+    let own = key.and_then(|key| line.get(key + KEY_END.len()..));
+    [Some(line), own].into_iter().flatten()
 }
 
 fn skip_blanks(text: &[u8], at: usize) -> usize {
@@ -148,58 +199,113 @@ fn may_be_cut(text: &[u8], end: usize, newline: usize) -> bool {
     };
     let next = Sixteen::of(next);
     let head = next.token().trailing_ones();
-    let telling = line.telling() >> (16 - tail) | (next.telling() & ((1 << head) - 1));
-    let more = tail == 16 || head == 16;
-    (head as usize) >= SIDE && (tail + head) as usize >= BOTH && (telling != 0 || more)
+    let (ends, begins) = (16 - tail, (1 << head) - 1);
+    let telling = line.telling() >> ends | (next.telling() & begins);
+    let capitals = (line.capitals() >> ends).count_ones() + (next.capitals() & begins).count_ones();
+    let (tail, head) = (tail as usize, head as usize);
+    let may_tell = telling != 0 || capitals >= CAPITALS || tail == 16 || head == 16;
+    head >= SIDE && tail + head >= BOTH && may_tell || head > 0 && tail >= LONG
 }
 
 /// The piece of text to read as one, if the line break at `newline` may stand inside a secret: what touches it on both
-/// sides looks like parts of one token, with a digit or an `@` in it as all but the fewest secrets have.
+/// sides looks like parts of one token, with a digit or an `@` in it as all but the fewest secrets have, or with capital and
+/// small letters in no order.
 pub fn around(text: &[u8], newline: usize) -> Option<Range<usize>> {
     let end = before(text, newline);
     if !may_be_cut(text, end, newline) {
         return None;
     }
-    let (tail, telling) = token(text.get(..end)?.iter().rev());
-    if tail < SIDE {
+    let tail = Token::of(text.get(..end)?.iter().rev());
+    if tail.length < SIDE {
         return None;
     }
     let start = after(text, newline);
-    let (head, also_telling) = token(text.get(start..)?.iter());
-    if head < SIDE || tail + head < BOTH || !(telling || also_telling) {
+    let head = Token::of(text.get(start..)?.iter());
+    if !tail.goes_on(&head) {
         return None;
     }
-    let token_start = end - tail;
+    let token_start = end - tail.length;
     let lead = text.get(token_start.saturating_sub(LEAD)..token_start)?;
     let line = memrchr(b'\n', lead).map_or(0, |at| at + 1);
     let lead = lead.len() - line;
-    let next = text.get(start + head..)?.iter().take(TRAIL);
+    let next = text.get(start + head.length..)?.iter().take(TRAIL);
     let more = next.take_while(|byte| **byte > b' ').count();
-    Some(token_start - lead..start + head + more)
+    Some(token_start - lead..start + head.length + more)
 }
 
-/// Length of the token that these bytes start with, and whether it could be a secret's.
-fn token<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, bool) {
-    let (mut length, mut telling) = (0, false);
-    for byte in bytes.take(FAR).take_while(|byte| is_token(**byte)) {
-        length += 1;
-        telling |= is_telling(*byte);
+/// What stands on one side of a line break and may be part of a token.
+#[derive(Default)]
+struct Token {
+    length: usize,
+    /// All but the fewest secrets have a digit or an `@`.
+    telling: bool,
+    /// It has signs of paths, addresses and sentences.
+    parted: bool,
+    letters: usize,
+    /// How often digits, small letters and capitals follow another of these.
+    turns: usize,
+}
+
+impl Token {
+    /// What these bytes start with.
+    fn of<'a>(bytes: impl Iterator<Item = &'a u8>) -> Self {
+        let (mut token, mut last) = (Self::default(), None);
+        for byte in bytes.take(FAR).take_while(|byte| is_token(**byte)) {
+            token.length += 1;
+            token.telling |= byte.is_ascii_digit() || *byte == b'@';
+            token.parted |= matches!(byte, b'.' | b'/' | b':');
+            if byte.is_ascii_alphanumeric() {
+                let kind = Some((byte.is_ascii_digit(), byte.is_ascii_uppercase()));
+                token.letters += 1;
+                token.turns += usize::from(last.is_some() && last != kind);
+                last = kind;
+            }
+        }
+        token
     }
-    (length, telling)
+
+    /// Whether this and what follows the line break look like parts of one token.
+    fn goes_on(&self, next: &Self) -> bool {
+        let mixed = !(self.parted || next.parted)
+            && is_mixed(self.turns + next.turns, self.letters + next.letters);
+        let telling = self.telling || next.telling || mixed;
+        let parts = next.length >= SIDE && self.length + next.length >= BOTH && telling;
+        let long = self.length >= LONG && self.telling && is_mixed(self.turns, self.letters);
+        parts || long && next.length > 0
+    }
 }
 
-/// All but the fewest secrets have one of these.
-#[inline]
-const fn is_telling(byte: u8) -> bool {
-    byte.is_ascii_digit() || byte == b'@'
+/// Whether so many letters change between their kinds as often as a made token's do, and a name's do not.
+const fn is_mixed(turns: usize, letters: usize) -> bool {
+    turns >= 4 && turns * 4 >= letters
 }
+
+/// Four turns between capitals and small letters take so many capitals.
+const CAPITALS: u32 = 2;
 
 /// First bytes of the characters that do not show.
-pub const INVISIBLE: [u8; 8] = [0xC2, 0xCD, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF, 0xF3];
+pub const INVISIBLE: [u8; 9] = [ESCAPE, 0xC2, 0xCD, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF, 0xF3];
 
-/// Length of the invisible character that the text starts with; 0 if it starts with another.
+/// Bytes between the head and the last letter of a terminal's control sequence, at most.
+const PARAMETERS: usize = 32;
+
+/// Length of the invisible character, or of the terminal's control sequence, that the text starts with; 0 if it starts
+/// with another.
 pub fn invisible(text: &[u8]) -> usize {
     match text {
+        // Colours and the like (ECMA-48): parameters, then a letter that is none of the text's.
+        [ESCAPE, b'[', rest @ ..] => {
+            let is_parameter = |byte: &&u8| matches!(**byte, b' '..=b'?');
+            let parameters = rest
+                .iter()
+                .take(PARAMETERS)
+                .take_while(is_parameter)
+                .count();
+            match rest.get(parameters) {
+                Some(b'@'..=b'~') => parameters + 3,
+                _ => 0,
+            }
+        }
         // Soft hyphen; combining grapheme joiner; Arabic letter mark.
         [0xC2, 0xAD, ..] | [0xCD, 0x8F, ..] | [0xD8, 0x9C, ..] => 2,
         // Zero-width spaces and joiners, direction marks, word joiner and invisible operators; byte order mark; variation
@@ -234,6 +340,47 @@ mod tests {
             piece("key = abcdef0123\n  456789xyz;"),
             Some("key = abcdef0123\n  456789xyz;")
         );
+    }
+
+    #[test]
+    fn marks_and_numbers_of_both_lines_are_none_of_the_token() {
+        let half = "aB3dE5gH7jK9mN1";
+        for mark in [
+            "// ", "/// ", " * ", "    # ", "> > ", ">>", "; ", "-- ", "## ", "│ ", "  - ", "12:",
+        ] {
+            let text = format!("{mark}k={half}\n{mark}{half} x");
+            let newline = text.find('\n').unwrap();
+            let after = after(text.as_bytes(), newline);
+            assert_eq!(
+                text.get(after..),
+                Some(format!("{half} x").as_str()),
+                "{text}"
+            );
+        }
+        for (line, next) in [
+            ("k=123456", "7890:AAbcd"),
+            ("/a/b", "/c/d"),
+            ("// a", "# b"),
+        ] {
+            let text = format!("{line}\n{next}");
+            assert_eq!(after(text.as_bytes(), line.len()), line.len() + 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_letters_of_a_made_token_are_part_of_it_and_other_words_are_not() {
+        for (line, next, cut) in [
+            ("k=aB3dE5gH7jK9mN1pQ", "r", true),
+            ("k=aB3dE5gH7jK9mN1pQ", "(r)", false),
+            ("some_name_of_a_test_1", "let", false),
+            ("k=aB3dE5g", "r2", false),
+            ("hf_aBcDeFgHiJkLm", "NoPqRsTuVwXyZ", true),
+            ("use GetuserByaccount", "Identifierandname", false),
+            ("what has no value.", "FloatKeyMustBeFinite", false),
+        ] {
+            let text = format!("{line}\n{next} ");
+            assert_eq!(piece(&text).is_some(), cut, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use wide::u8x16;
 
 /// Bytes looked at together.
 pub const BLOCK: usize = 64;
+/// Begins a terminal's control sequences.
+pub const ESCAPE: u8 = 0x1B;
 
 /// A block in the registers that compare its bytes.
 #[derive(Clone, Copy)]
@@ -52,10 +54,11 @@ impl Lanes {
         })
     }
 
-    /// Whether there is a byte that is not ASCII.
+    /// Whether there is a byte that is not ASCII, or the one that begins a terminal's control sequence.
     #[inline]
-    pub fn has_high(self) -> bool {
-        let [a, b, c, d] = self.0;
+    pub fn has_unseen(self) -> bool {
+        let is_or_high = |lane: u8x16| lane | lane.simd_eq(u8x16::splat(ESCAPE));
+        let [a, b, c, d] = self.0.map(is_or_high);
         (a | b | c | d).to_bitmask() != 0
     }
 
@@ -114,6 +117,12 @@ impl Sixteen {
         (within(lane, b'0', b'9') | lane.simd_eq(u8x16::splat(b'@'))).to_bitmask()
     }
 
+    /// Which are capital letters.
+    #[inline]
+    pub fn capitals(self) -> u32 {
+        within(self.0, b'A', b'Z').to_bitmask()
+    }
+
     /// Which are digits of base64, in either alphabet.
     #[inline]
     pub fn base64(self) -> u32 {
@@ -166,7 +175,8 @@ mod tests {
             let slow = (0..BLOCK).filter(|at| matches!(block[*at], b'"' | b'\\'));
             let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
             assert_eq!(Lanes::of(&block).any([b'"', b'\\']), slow);
-            assert_eq!(Lanes::of(&block).has_high(), !block.is_ascii());
+            let unseen = !block.is_ascii() || block.contains(&ESCAPE);
+            assert_eq!(Lanes::of(&block).has_unseen(), unseen);
             let slow = (0..BLOCK).filter(|at| b"{}[],".contains(&block[*at]));
             let slow = slow.fold(0u64, |bits, at| bits | 1 << at);
             assert_eq!(Lanes::of(&block).structure(), slow);
@@ -199,6 +209,7 @@ mod tests {
             assert_eq!(sixteen.base64(), all(base64_digit(byte).is_some()));
             let telling = byte.is_ascii_digit() || byte == b'@';
             assert_eq!(sixteen.telling(), all(telling));
+            assert_eq!(sixteen.capitals(), all(byte.is_ascii_uppercase()));
         }
     }
 

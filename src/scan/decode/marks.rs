@@ -80,7 +80,7 @@ impl Noted {
 struct Page {
     breaks: Noted,
     signs: Noted,
-    high: Noted,
+    unseen: Noted,
     words: Noted,
     /// Of the block before: which bytes may be a token's, and which are digits of base64.
     token: u64,
@@ -92,7 +92,7 @@ impl Page {
         Self {
             breaks: Noted::new(),
             signs: Noted::new(),
-            high: Noted::new(),
+            unseen: Noted::new(),
             words: Noted::new(),
             token: 0,
             base64: 0,
@@ -107,7 +107,7 @@ impl Page {
         let tail = ends(1) & ends(2) & ends(3) & ends(4);
         self.breaks.note(at, lanes.any([b'\n']) & tail);
         self.signs.note(at, lanes.any([b'\\', b'%', b'&']));
-        self.high.note(at, u64::from(lanes.has_high()));
+        self.unseen.note(at, u64::from(lanes.has_unseen()));
         let base64 = lanes.base64();
         self.words.note(at, pairs(base64, self.base64));
         self.base64 = base64;
@@ -117,7 +117,7 @@ impl Page {
         for noted in [
             &mut self.breaks,
             &mut self.signs,
-            &mut self.high,
+            &mut self.unseen,
             &mut self.words,
         ] {
             noted.count = 0;
@@ -174,7 +174,7 @@ impl Marks {
     fn page(&mut self, text: &[u8], page: &mut Page) {
         page.breaks.places(|at| self.breaks.push(number(at)));
         page.signs.places(|at| self.sign(text, at));
-        for &(at, _) in page.high.blocks() {
+        for &(at, _) in page.unseen.blocks() {
             each(lanes(text, at).any(fold::INVISIBLE), |place| {
                 let length = fold::invisible(text.get(at + place..).unwrap_or_default());
                 if length > 0 {
@@ -190,10 +190,8 @@ impl Marks {
     #[inline]
     fn sign(&mut self, text: &[u8], at: usize) {
         match text.split_at_checked(at) {
-            Some((_, [b'\\', next, ..])) if escape::is_letter(*next) => self.escapes.add(at),
-            Some((_, [b'%', b'2'..=b'7', digit, ..])) if digit.is_ascii_hexdigit() => {
-                self.percents.add(at);
-            }
+            Some((_, [b'\\', rest @ ..])) if escape::may_be(rest) => self.escapes.add(at),
+            Some((_, [b'%', rest @ ..])) if coding::may_be_percent(rest) => self.percents.add(at),
             Some((_, rest @ [b'&', ..])) if coding::entity(rest).is_some() => {
                 self.entities.add(at);
             }

@@ -10,7 +10,7 @@ use super::coding::{Coding, base64_digit};
 use super::events::CUT;
 use super::fold;
 use super::joined::{lead, lines_of_key, open_key};
-use super::lanes::Sixteen;
+use super::lanes::{ESCAPE, Sixteen};
 use super::marks::{Marks, NEAR, Places};
 
 /// A piece of one text that the next text is made from.
@@ -143,8 +143,9 @@ fn is_near(text: &[u8], end: usize, start: usize) -> bool {
     between.len() <= LEAD && memchr(CUT, between).is_none()
 }
 
+/// A control sequence may stand inside a token.
 const fn is_space(byte: u8) -> bool {
-    byte <= b' ' || byte == CUT
+    byte <= b' ' && byte != ESCAPE || byte == CUT
 }
 
 /// Pieces in backslash escapes, and pieces that a line break cuts: but for breaks between the lines of a key that was
@@ -231,13 +232,37 @@ impl Digits {
             let run = text.get(start..).unwrap_or_default();
             if start >= done
                 && end - start >= BASE64
-                && has_capital(run)
-                && (self.is_text(run) || self.has_text(run))
+                && let Some(lead) = self.lead(run, end - start)
             {
-                done = self.last_line(text, start..end);
-                pieces.push(Piece::new(Coding::Base64, start..done));
+                done = self.last_line(text, start + lead..end);
+                pieces.push(Piece::new(Coding::Base64, start + lead..done));
             }
         }
+    }
+
+    /// Digits before the base64 that a run of so many is or ends with; `None` where it stands for no text.
+    fn lead(&self, run: &[u8], length: usize) -> Option<usize> {
+        if has_capital(run) && self.is_text(run) {
+            return Some(0);
+        }
+        let lead = self.out_of_step(run.get(..length)?);
+        let in_step = lead.is_none_or(|lead| lead.is_multiple_of(4));
+        let blob = in_step && has_capital(run) && self.has_text(run);
+        if blob { Some(0) } else { lead }
+    }
+
+    /// The same of a run before which other digits stand: a diff's `+`, a path, a name. Wherever those end, its own end is
+    /// text in one of the four ways to divide it into groups.
+    fn out_of_step(&self, run: &[u8]) -> Option<usize> {
+        let last = run.len().checked_sub(BASE64)?;
+        if capitals(run.last_chunk()?) < 3 {
+            return None;
+        }
+        let is_text = |at: &usize| run.get(*at..).is_some_and(|end| self.is_text(end));
+        let at = (last.saturating_sub(3)..=last).find(is_text)?;
+        let before = run.get(at % 4..at)?.chunks_exact(4).rev();
+        let text = before.take_while(|four| !self.three(four).into_iter().any(is_control));
+        Some(at - 4 * text.count())
     }
 
     /// Where the base64 ends whose first line this is: `base64` and mail programs break lines of whole groups of four.
@@ -344,8 +369,15 @@ const fn is_control(byte: u8) -> bool {
 /// Whether a capital letter is among the first digits of a run: names in lower case and hexadecimal numbers, most of what
 /// looks like base64 in source code, have none; of texts of 18 bytes not one in ten thousand is coded without.
 fn has_capital(run: &[u8]) -> bool {
-    let capitals = |digits: &[u8; BASE64]| digits.iter().filter(|b| b.is_ascii_uppercase()).count();
     run.first_chunk().is_some_and(|digits| capitals(digits) > 0)
+}
+
+/// How many are capital letters: of text, a third; of names, few.
+fn capitals(digits: &[u8; BASE64]) -> usize {
+    digits
+        .iter()
+        .filter(|byte| byte.is_ascii_uppercase())
+        .count()
 }
 
 #[cfg(test)]
@@ -385,9 +417,29 @@ mod tests {
     }
 
     #[test]
+    fn digits_before_a_run_do_not_put_it_out_of_step() {
+        let code = "IyBmaWxlCmhlbGxvIHdvcmxkLCAweDIzIQ";
+        for lead in [
+            "+",
+            "-",
+            "v1",
+            "x_",
+            "https://x.io/cfg/",
+            "a/very/long/path/to/a/file/",
+        ] {
+            let text = format!("{lead}{code}==\n");
+            let found = pieces(&text, base64);
+            assert_eq!(found.len(), 1, "{text}");
+            assert!(found[0].ends_with(code), "{text}");
+            let before = found[0].len() - code.len();
+            assert!(before.is_multiple_of(4), "{text}");
+        }
+    }
+
+    #[test]
     fn hashes_and_long_names_are_not_base64() {
-        let text =
-            "0123456789abcdef0123456789abcdef01234567 src/some/very_long/path_name-that/goes/on.rs";
+        let text = "0123456789abcdef0123456789abcdef01234567 src/some/very_long/path_name-that/goes/on.rs \
+             packages/components/SettingsPanel/useSettingsPanelController/IndexOfAllTheSettings";
         assert_eq!(pieces(text, base64), Vec::<&str>::new());
     }
 

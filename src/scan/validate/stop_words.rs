@@ -12,6 +12,7 @@ const WORDS: &[&[u8]] = &[
     b"yourkey",
     b"yourtoken",
     b"yoursecret",
+    b"yourhuggingface",
     b"placeholder",
     b"changeme",
     b"change-me",
@@ -24,6 +25,8 @@ const WORDS: &[&[u8]] = &[
     b"redacted",
     b"deadbeefdeadbeef",
     b"1234567890123456",
+    b"sk-1234567890abcdef",
+    b"1234-5678-abcdef",
     b"0000000000",
     b"dummy",
     b"notreal",
@@ -42,6 +45,10 @@ const WORDS: &[&[u8]] = &[
     b"$(",
     b"%s",
     b"_____",
+    // The beginnings of values that everybody has: the keys of Azurite and of the Cosmos DB emulator, Mapbox' own public token.
+    b"eby8vdm02xnocqflquwj",
+    b"c2y6ydjf5/r+ob0n8a7c",
+    b"eyj1ijoibwfwym94ii",
 ];
 
 /// False where the letters alone count up the alphabet, whatever stands between them: `a1B2c3D4e5F6…` is what a hand types
@@ -163,6 +170,7 @@ const NO_PASSWORDS: &[&[u8]] = &[
     b"rootpassword",
     b"mysecretpassword",
     b"opensesame",
+    b"open sesame",
     b"changeit",
     b"tiger",
     b"p@ssw0rd",
@@ -303,6 +311,8 @@ mod tests {
             "sk-xxxxxxxxxxxx",
             "ghp_your_token_here",
             "0000000000000000",
+            "sk-1234567890abcdef1234567890abcdef",
+            "xoxb-1234-5678-abcdef",
         ] {
             assert!(!is_no_example(example.as_bytes(), b""), "{example}");
         }

@@ -14,9 +14,15 @@ pub struct Wrapped {
     pub parts: Vec<Range<usize>>,
     /// Line breaks stand between the parts: where the first is a whole secret too, nothing tells that it goes on.
     pub lines: bool,
+    /// Bytes on each side that look like the secret's own and may be covered with it.
+    pub about: usize,
 }
 
 impl Wrapped {
+    pub fn about(self, about: usize) -> Self {
+        Self { about, ..self }
+    }
+
     pub fn of_lines(self) -> Self {
         let lines = true;
         Self { lines, ..self }
@@ -129,6 +135,7 @@ impl Text {
             encoding: None,
             parts,
             lines: false,
+            about: 0,
         }
     }
 

@@ -123,6 +123,28 @@ pub const CUT: &[Wrap] = &[
         let plain = case.secret.is_ascii() && !case.secret.contains('\n');
         (plain && folds && !at.is_empty()).then(|| Text::cut(case, &at, "\n").json().of_lines())
     }),
+    ("colour", |case, dice| {
+        let at = case.anywhere(dice, 1)?;
+        Some(Text::cut(case, &at, "\x1b[01;31m\x1b[K").json())
+    }),
+    ("colour as an escape", |case, dice| {
+        // What is written out is read to the next blank.
+        let is_one = !case.secret.contains(char::is_whitespace);
+        let at = case.anywhere(dice, 1)?;
+        is_one.then(|| Text::cut(case, &at, dice.pick(COLOURS)).json())
+    }),
+    ("comment of two signs", |case, dice| {
+        let mark = dice.pick(&["// ", "/// ", "-- ", "## "]);
+        broken(case, dice, "\n", |_| mark.to_owned())
+    }),
+    ("indented comment", |case, dice| {
+        let mark = dice.pick(&[" * ", "    # ", "  // ", "; "]);
+        broken(case, dice, "\n", |_| mark.to_owned())
+    }),
+    ("quote in a quote", |case, dice| {
+        let mark = dice.pick(&["> > ", ">>", "│ "]);
+        broken(case, dice, "\n", |_| mark.to_owned())
+    }),
 ];
 
 fn unseen(case: &Case<'_>, dice: &mut Dice, kinds: &[char]) -> Option<Wrapped> {
@@ -145,7 +167,11 @@ fn broken(
     Some(Text::cut(case, &[at], knife).marked(mark).json().of_lines())
 }
 
-/// Letters of a token on each side of a line break, and on both together: of fewer nothing is read as one.
+/// Colours as languages write them.
+pub const COLOURS: &[&str] = &[r"\x1b[32m", r"\u001b[1;33m", r"\033[0m", r"\e[0m"];
+
+/// Letters of a token on each side of a line break, and on both together: of fewer nothing is read as one, but for a mixed
+/// token as long as both on the first.
 const SIDE: usize = 4;
 const BOTH: usize = 16;
 
@@ -182,8 +208,7 @@ impl Case<'_> {
         (places.len() == count).then_some(places)
     }
 
-    /// Whether this place of the secret is inside of what looks like one token, and what follows it not like a line's
-    /// number.
+    /// Whether this place of the secret is inside of what looks like one token.
     fn folds_at(&self, at: usize) -> bool {
         let (left, right) = self.secret.split_at(at);
         let left: Vec<u8> = self.before.bytes().chain(left.bytes()).collect();
@@ -191,14 +216,28 @@ impl Case<'_> {
         let tail: Vec<u8> = token(left.iter().rev());
         let head = token(right.iter());
         let telling = |b: &u8| b.is_ascii_digit() || *b == b'@';
-        let digits = head.iter().take_while(|b| b.is_ascii_digit()).count();
-        let numbered =
-            (1..6).contains(&digits) && right.get(digits).is_some_and(|b| b":|".contains(b));
-        !numbered
-            && tail.len().min(head.len()) >= SIDE
+        let parted = tail.iter().chain(&head).any(|b| b"./:".contains(b));
+        let parts = tail.len().min(head.len()) >= SIDE
             && tail.len() + head.len() >= BOTH
-            && tail.iter().chain(&head).any(telling)
+            && (tail.iter().chain(&head).any(telling) || !parted && is_mixed(&[&tail, &head]));
+        let long = tail.len() >= BOTH && tail.iter().any(telling) && is_mixed(&[&tail]);
+        parts || long && !head.is_empty()
     }
+}
+
+/// Whether a quarter of the letters in these parts is of another kind than the one before: digits, capitals, small letters.
+fn is_mixed(parts: &[&[u8]]) -> bool {
+    let kinds = parts.iter().map(|part| {
+        let letters = part.iter().filter(|b| b.is_ascii_alphanumeric());
+        letters
+            .map(|b| (b.is_ascii_digit(), b.is_ascii_uppercase()))
+            .collect::<Vec<_>>()
+    });
+    let (letters, turns) = kinds.fold((0, 0), |(letters, turns), part| {
+        let changes = part.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        (letters + part.len(), turns + changes)
+    });
+    turns >= 4 && turns * 4 >= letters
 }
 
 fn token<'a>(bytes: impl Iterator<Item = &'a u8>) -> Vec<u8> {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::super::examples::dice::Dice;
 use super::body::{Case, HEAD, TAIL, Text, Wrapped};
 use super::body::{entities, escape, html, percent, unicode};
+use super::cuts::COLOURS;
 
 /// A body with this secret in it; `None` where the wrapping cannot hold it.
 pub type Wrap = (&'static str, fn(&Case<'_>, &mut Dice) -> Option<Wrapped>);
@@ -109,7 +110,37 @@ pub const CODED: &[Wrap] = &[
         let kind = "multipart/form-data; boundary=b";
         Some(Text::of(case).body(head, "\r\n--b--\r\n", kind))
     }),
+    ("percent signs at breaks", |case, _| {
+        let code = |text: &str| percent(text, |b| b > b' ' && b.is_ascii() && b != b'%');
+        let text = Text::of(case).beside("a\n", "\t\u{201d}b");
+        Some(text.map(code).json().about(20))
+    }),
+    ("percent signs of a space", |case, _| {
+        let code = |text: &str| percent(text, |b| b > b' ' && b.is_ascii() && b != b'%');
+        let text = Text::of(case).beside("a\u{a0}", "\r\nb");
+        Some(text.map(code).json().about(20))
+    }),
+    ("colours", |case, _| {
+        Some(
+            coloured(case, "\x1b[1;32m", "\x1b[m\x1b[K")
+                .json()
+                .about(20),
+        )
+    }),
+    ("colours as escapes", |case, dice| {
+        let colour = dice.pick(COLOURS);
+        Some(coloured(case, colour, colour).json().about(16))
+    }),
 ];
+
+/// A secret in a colour of its own.
+fn coloured(case: &Case<'_>, on: &str, off: &str) -> Text {
+    Text::of(&Case {
+        before: &format!("{}{on}", case.before),
+        secret: case.secret,
+        after: &format!("{off}{}", case.after),
+    })
+}
 
 /// `%3d` for `%3D`.
 fn lower(text: &str) -> String {
@@ -251,6 +282,22 @@ pub const SEALED: &[Wrap] = &[
         let json = Text::of(case).json();
         Some(coded(&STANDARD.encode(json.bytes), "body="))
     }),
+    ("base64 in a diff", |case, _| {
+        Some(coded(&STANDARD.encode(file(case)), "@@ -1 +1 @@\n+"))
+    }),
+    ("base64 in an address", |case, _| {
+        Some(coded(
+            &STANDARD.encode(file(case)),
+            "https://h.example/files/",
+        ))
+    }),
+    ("base64 after a name", |case, _| {
+        Some(coded(&STANDARD.encode(file(case)), "v1"))
+    }),
+    ("base64 in lines of a diff", |case, _| {
+        let code = in_lines(&STANDARD.encode(file(case)), "\n+");
+        Some(coded(&code, "+++ b/k.b64\n+").of_lines())
+    }),
 ];
 
 fn packed<W: std::io::Write>(
@@ -276,6 +323,7 @@ fn coded(code: &str, lead: &str) -> Wrapped {
         encoding: None,
         parts: Vec::new(),
         lines: false,
+        about: 0,
     }
 }
 
