@@ -92,7 +92,10 @@ pub fn is_in_base64(text: &[u8], newline: usize) -> bool {
 
 /// The start of the next line's own text: after the marks that this line starts with too, indentation, a line number.
 pub fn after(text: &[u8], newline: usize) -> usize {
-    let at = skip_blanks(text, newline + 1 + marks(text, newline));
+    let mut at = skip_blanks(text, newline + 1);
+    if text.get(at).is_some_and(|first| MARKS.contains(first)) {
+        at = skip_blanks(text, newline + 1 + marks(text, newline));
+    }
     let digits = count(text, at, |b| b.is_ascii_digit());
     if digits > 0 {
         let end = skip_blanks(text, at + digits);
@@ -114,14 +117,9 @@ pub fn after(text: &[u8], newline: usize) -> usize {
     at
 }
 
-/// Bytes of the marks of quotes, comments, lists and diffs that the next line begins with, indented or not, and this line
-/// just so.
+/// Bytes of the marks of quotes, comments, lists and diffs, and of blanks, that this line and the next both begin with.
 fn marks(text: &[u8], newline: usize) -> usize {
     let next = text.get(newline + 1..).unwrap_or_default();
-    let first = text.get(skip_blanks(text, newline + 1));
-    if !first.is_some_and(|first| MARKS.contains(first)) {
-        return 0;
-    }
     let shared = beginnings(text, newline).map(|line| {
         let both = line.iter().zip(next).take_while(|(a, b)| a == b).count();
         line.get(..both).map_or(0, marks_of)
