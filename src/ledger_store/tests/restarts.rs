@@ -26,12 +26,23 @@ struct Node {
 impl Node {
     /// A node that counts as away after 400 ms, and whose store waits 300 ms where it lost something.
     fn start(url: &str, directory: &Path, opening: Balances, spec: &BudgetSpec) -> Self {
+        Self::waiting(300, url, directory, opening, spec)
+    }
+
+    /// The same, whose store waits for so many milliseconds.
+    fn waiting(
+        quarantine_ms: u64,
+        url: &str,
+        directory: &Path,
+        opening: Balances,
+        spec: &BudgetSpec,
+    ) -> Self {
         let settings = Settings {
             response_timeout: Duration::from_millis(500),
             ..Settings::new(url)
         };
         let mut store = Store::new(&settings).unwrap();
-        store.envelope_mut().quarantine_ms = 300;
+        store.envelope_mut().quarantine_ms = quarantine_ms;
         let now = Moment::now();
         let boots = Boots::open(directory, &opening, Journal::Batched, now).unwrap();
         let mut options = FleetOptions::new(boots.this().clone());
@@ -190,6 +201,35 @@ async fn a_node_that_stops_leaves_everything_to_the_others() {
         second.spends_soon(usd("1.00")).await;
     }
     assert_eq!(second.spend(Usd::from_nanos(1)), Err(Cause::Cap));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_vanishes_from_a_running_store_is_not_spent_again_by_a_new_node() {
+    let server = Server::start();
+    let disks = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let spec = spec("10.00", OnStoreLoss::Deny);
+    let start = |disk: &tempfile::TempDir| {
+        Node::waiting(3_000, &server.url(), disk.path(), Balances::new(), &spec)
+    };
+    let first = start(&disks[0]);
+    for _ in 0..16 {
+        first.spends_soon(usd("0.50")).await;
+    }
+    // It has shown itself since, and has nothing new to tell.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    redis::cmd("DEL")
+        .arg("tollgate:{team/payments/total}:0")
+        .exec(&mut server.connect())
+        .unwrap();
+    let second = start(&disks[1]);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(8) {
+        let _ = second.spend(usd("0.50"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let all = first.own_spent() + second.own_spent();
+    assert!(all <= usd("10.00").nanos(), "{all}");
+    assert!(second.own_spent() > 0, "what is left is there for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,8 +33,6 @@ pub struct Weather {
     pub disk_lost: u32,
     /// Chance that the store comes back as it was some time ago, or empty, in a step.
     pub rollback: u32,
-    /// Chance in a step that a budget's hash vanishes from a store that goes on. No node may die then without a last word.
-    pub vanish: u32,
     /// Chance in a step that an operator changes the caps.
     pub cap_moves: u32,
     /// Chance of a request that costs more than it reserved.
@@ -50,7 +48,6 @@ pub struct Outcome {
     pub refused: u64,
     pub kills: u64,
     pub rollbacks: u64,
-    pub vanished: u64,
     pub cap_moves: u64,
     pub round_trips: u64,
     /// Worst committed amount, in nano-dollars, over all steps.
@@ -82,8 +79,6 @@ pub struct Fleet<'a> {
     /// The store as it was, oldest first.
     memory: Vec<Vec<(String, Vec<u8>)>>,
     last_kill: Moment,
-    /// When the nodes last showed themselves, and what the store said of itself then.
-    shown: (Moment, String),
     pub outcome: Outcome,
 }
 
@@ -107,7 +102,6 @@ impl<'a> Fleet<'a> {
             era: 0,
             memory: Vec::new(),
             last_kill: Moment::default(),
-            shown: (now, String::new()),
             weather,
             outcome: Outcome::default(),
         };
@@ -123,7 +117,6 @@ impl<'a> Fleet<'a> {
             .now
             .plus(Duration::from_millis(self.random.random_range(1..60)));
         self.requests();
-        self.show();
         self.speak();
         self.deliver();
         self.accidents();
@@ -138,7 +131,6 @@ impl<'a> Fleet<'a> {
             doubled: 0,
             kill: 0,
             rollback: 0,
-            vanish: 0,
             cap_moves: 0,
             ..self.weather
         };
@@ -183,27 +175,6 @@ impl<'a> Fleet<'a> {
                 self.outcome.admitted += 1;
             } else {
                 self.outcome.refused += 1;
-            }
-        }
-    }
-
-    /// Once a second each node shows itself, and reports everything where the store may have lost something.
-    fn show(&mut self) {
-        if self.now.since(self.shown.0) < Duration::from_secs(1) {
-            return;
-        }
-        let key = self.envelope.server_key();
-        let since: Option<String> = redis::cmd("HGET")
-            .arg(key)
-            .arg("since")
-            .query(self.store)
-            .unwrap();
-        let since = since.unwrap_or_default();
-        let doubtful = since != self.shown.1 && !self.shown.1.is_empty();
-        self.shown = (self.now, since);
-        for ledger in self.nodes.iter().filter_map(Node::ledger) {
-            if doubtful {
-                ledger.store(StoreNews::Doubted, self.now);
             }
         }
     }
@@ -303,9 +274,6 @@ impl<'a> Fleet<'a> {
         if self.random.random_ratio(self.weather.rollback, 1000) {
             self.roll_back();
         }
-        if self.weather.vanish > 0 && self.random.random_ratio(self.weather.vanish, 1000) {
-            self.vanish();
-        }
         if self.random.random_ratio(self.weather.cap_moves, 1000) {
             self.move_caps();
         }
@@ -387,13 +355,6 @@ impl<'a> Fleet<'a> {
                 ledger.store(StoreNews::Doubted, self.now);
             }
         }
-    }
-
-    /// The tighter budget's hash is deleted or evicted.
-    fn vanish(&mut self) {
-        let key = self.envelope.key(&self.specs[1].id, self.today());
-        redis::cmd("DEL").arg(key).exec(self.store).unwrap();
-        self.outcome.vanished += 1;
     }
 
     fn check(&mut self) {
