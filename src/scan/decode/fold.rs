@@ -202,7 +202,8 @@ fn may_be_cut(text: &[u8], end: usize, newline: usize) -> bool {
     let capitals = (line.capitals() >> ends).count_ones() + (next.capitals() & begins).count_ones();
     let (tail, head) = (tail as usize, head as usize);
     let may_tell = telling != 0 || capitals >= CAPITALS || tail == 16 || head == 16;
-    head >= SIDE && tail + head >= BOTH && may_tell || head > 0 && tail >= LONG
+    let long = tail == LONG && line.telling() != 0;
+    head >= SIDE && tail + head >= BOTH && may_tell || head > 0 && long
 }
 
 /// The piece of text to read as one, if the line break at `newline` may stand inside a secret: what touches it on both

@@ -57,9 +57,10 @@ impl Lanes {
     /// Whether there is a byte that is not ASCII, or the one that begins a terminal's control sequence.
     #[inline]
     pub fn has_unseen(self) -> bool {
-        let is_or_high = |lane: u8x16| lane | lane.simd_eq(u8x16::splat(ESCAPE));
-        let [a, b, c, d] = self.0.map(is_or_high);
-        (a | b | c | d).to_bitmask() != 0
+        let [a, b, c, d] = self.0;
+        let escape = |lane: u8x16| lane.simd_eq(u8x16::splat(ESCAPE));
+        let escapes = (escape(a) | escape(b)) | (escape(c) | escape(d));
+        (a | b | c | d | escapes).to_bitmask() != 0
     }
 
     /// Which bytes may be a token's or touch a line break inside one: all of [`super::fold::is_token`], and a few more, but
