@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle, available_parallelism};
 
 use pingora::apps::HttpServerOptions;
-use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
@@ -24,8 +23,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tracing::error;
 
+use super::StartError;
 use super::front::Front;
-use super::{StartError, tls};
+use super::tls::{self, Shown};
 use crate::config::Settings;
 use crate::gateway::Gateway;
 
@@ -60,6 +60,7 @@ impl Workers {
 pub fn start(
     gateway: &Gateway,
     settings: &Settings,
+    shown: Option<&Arc<Shown>>,
     stopped: &watch::Receiver<bool>,
 ) -> Result<(SocketAddr, Workers), StartError> {
     let wanted = settings.listen.data;
@@ -73,7 +74,7 @@ pub fn start(
     let mut threads = Vec::with_capacity(count);
     for (number, listener) in listeners.into_iter().enumerate() {
         // Before the runtime: one that is not used must not be dropped where another runs.
-        let service = service(gateway.clone(), settings, address)?;
+        let service = service(gateway.clone(), settings, shown, address)?;
         let worker = Worker {
             runtime: Builder::new_current_thread()
                 .enable_all()
@@ -157,6 +158,7 @@ fn fds(listener: TcpListener, address: SocketAddr) -> ListenFds {
 fn service(
     gateway: Gateway,
     settings: &Settings,
+    shown: Option<&Arc<Shown>>,
     address: SocketAddr,
 ) -> Result<Service<Front>, StartError> {
     let conf = Arc::new(ServerConf {
@@ -170,13 +172,8 @@ fn service(
     proxy.server_options = Some(options);
     let mut service = Service::new("data".to_owned(), Front::new(proxy));
     let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(BUFFERS);
-    if let Some(tls) = &settings.listen.tls {
-        tls::check(tls).map_err(|fault| StartError::Configuration(vec![fault]))?;
-        let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-        let mut tls = TlsSettings::intermediate(&cert, &key)
-            .map_err(|error| StartError::Tls(error.to_string()))?;
-        tls.enable_h2();
-        listener = listener.tls(tls);
+    if let Some(shown) = shown {
+        listener = listener.tls(tls::settings(shown)?);
     }
     service.add_listener(listener);
     Ok(service)

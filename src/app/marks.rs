@@ -20,15 +20,18 @@ pub enum Kind {
     KnownValues,
     /// The providers' certificate authorities.
     Authorities,
+    /// The gateway's own certificate.
+    Certificate,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Configuration, "configuration"),
         (Self::Rules, "rules"),
         (Self::Prices, "prices"),
         (Self::KnownValues, "known values"),
         (Self::Authorities, "authorities"),
+        (Self::Certificate, "certificate"),
     ];
 }
 

@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 use fleet::Fleet;
 use listen::Workers;
 use marks::{Kind, Marks};
+use tls::Shown;
 
 pub use assemble::{AssembleError, Parts, assemble, people, scanner};
 pub use marks::Reading;
@@ -122,6 +123,8 @@ pub struct Shared {
     pub changing: Mutex<()>,
     /// What the files were that the snapshot was made of.
     marks: Mutex<Marks>,
+    /// The certificate that clients see, where the gateway listens with TLS.
+    shown: Option<Arc<Shown>>,
 }
 
 impl Shared {
@@ -135,7 +138,14 @@ impl Shared {
         reading.took(Kind::Configuration, &source);
         let before = self.live.load();
         let people = Arc::clone(&before.people);
+        let shown = match &self.shown {
+            Some(shown) => certificate(&settings, &mut reading)?.zip(Some(shown)),
+            None => None,
+        };
         let snapshot = assemble(settings, people, &self.parts(), &mut reading)?;
+        if let Some((new, shown)) = shown {
+            shown.replace(&new);
+        }
         let marks = reading.marks();
         adopt_names(&snapshot, &before);
         self.replace(snapshot);
@@ -183,6 +193,16 @@ fn settings(path: &Path, source: &Source) -> Result<Settings, StartError> {
     config::parse(&source.name, &source.text, base).map_err(StartError::Configuration)
 }
 
+/// The certificate and key that the settings name.
+fn certificate(settings: &Settings, reading: &mut Reading) -> Result<Option<Shown>, StartError> {
+    let Some(tls) = &settings.listen.tls else {
+        return Ok(None);
+    };
+    let shown = Shown::read(tls, |source| reading.took(Kind::Certificate, source));
+    let shown = shown.map_err(|fault| StartError::Configuration(vec![fault]))?;
+    Ok(Some(shown))
+}
+
 /// Names that have resolved once stay resolved over a reload.
 fn adopt_names(new: &Snapshot, old: &Snapshot) {
     let addresses = |snapshot: &Snapshot| -> Vec<_> {
@@ -220,6 +240,7 @@ impl App {
         };
         let mut reading = Reading::new(&key);
         reading.took(Kind::Configuration, &source);
+        let shown = certificate(&settings, &mut reading)?.map(Arc::new);
         let settings = Arc::new(settings);
         let people = assemble::people(Arc::new(directory.load()?), &settings, &parts);
         let people = Arc::new(people);
@@ -234,6 +255,7 @@ impl App {
             compiling: Mutex::new(()),
             changing: Mutex::new(()),
             marks: Mutex::new(reading.marks()),
+            shown,
         });
         let fleet = match courier {
             None => None,
@@ -256,8 +278,9 @@ impl App {
             .local_addr()
             .map_err(|source| failed(settings.listen.admin, source))?;
         watch::resolve_all(&shared.live.load().upstreams).await;
+        let gateway = gateway(settings, &shared);
         let (data_address, workers) =
-            listen::start(&gateway(settings, &shared), settings, &stopped)?;
+            listen::start(&gateway, settings, shared.shown.as_ref(), &stopped)?;
         let audit = &settings.audit;
         let sink = SqliteSink::start(&shared.log, &settings.state.dir, audit.retention)
             .map_err(StartError::Sink)?;

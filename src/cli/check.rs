@@ -276,7 +276,7 @@ fn files(settings: &Settings, found: &mut Findings) {
     if let Some(pair) = &settings.listen.tls {
         let files = [&pair.cert, &pair.key].map(|path| path.display().to_string());
         found.files.extend(files);
-        found.faults.extend(tls::check(pair).err());
+        found.faults.extend(tls::Shown::read(pair, |_| {}).err());
     }
 }
 

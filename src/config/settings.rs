@@ -38,7 +38,7 @@ impl Settings {
     #[must_use]
     pub fn wait_for_restart(&self, started: &Self) -> Vec<&'static str> {
         let pairs = [
-            ("[listen]", self.listen != started.listen),
+            ("[listen]", !self.listen.is_like(&started.listen)),
             ("[state]", self.state != started.state),
             (
                 "[limits] buffered",
@@ -70,6 +70,17 @@ pub struct Listen {
 pub struct Tls {
     pub cert: PathBuf,
     pub key: PathBuf,
+}
+
+impl Listen {
+    /// Whether a gateway that started with the other one serves this one too: with another certificate at most.
+    fn is_like(&self, started: &Self) -> bool {
+        let without = |listen: &Self| Self {
+            tls: None,
+            ..listen.clone()
+        };
+        self.tls.is_some() == started.tls.is_some() && without(self) == without(started)
+    }
 }
 
 /// `[state]`

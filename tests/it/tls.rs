@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -72,6 +73,57 @@ async fn a_certificate_without_its_key_is_told_before_anything_starts() {
             assert!(told.contains(said) && !told.contains("panicked"), "{told}");
         }
     }
+}
+
+/// What the gateway shows: the fingerprint of its certificate.
+fn shown(inner: &Inner) -> String {
+    let script = "openssl s_client -connect \"$0\" -servername localhost < /dev/null 2> /dev/null \
+                  | openssl x509 -noout -fingerprint -sha256";
+    let output = Command::new("bash")
+        .args(["-c", script, &inner.gateway.data])
+        .current_dir(inner.home.dir.path())
+        .output()
+        .expect("bash runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Has the gateway read its files again, and waits until it says so.
+async fn reload(inner: &Inner, said: &str) {
+    inner.gateway.signal("HUP");
+    let told = async {
+        while !inner.gateway.log().contains(said) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    told.expect("the reload is told of in time");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_after_a_reload_and_a_wrong_pair_is_not() {
+    let inner = inner().await;
+    let fingerprint = |file: &str| {
+        let output = Command::new("openssl")
+            .args(["x509", "-noout", "-fingerprint", "-sha256", "-in", file])
+            .current_dir(inner.home.dir.path())
+            .output()
+            .expect("openssl runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let first = fingerprint("tls.pem");
+    assert!(first.contains("ingerprint=") && shown(&inner) == first);
+    let key = std::fs::read(inner.home.path("tls.key")).expect("the key");
+    certificates(inner.home.dir.path());
+    let second = fingerprint("tls.pem");
+    assert_ne!(second, first);
+    // The new certificate with the old key: half of a renewal.
+    let new_key = std::fs::read(inner.home.path("tls.key")).expect("the key");
+    std::fs::write(inner.home.path("tls.key"), key).expect("a file");
+    reload(&inner, "is not the key of").await;
+    assert_eq!(shown(&inner), first);
+    std::fs::write(inner.home.path("tls.key"), new_key).expect("a file");
+    reload(&inner, "configuration reloaded").await;
+    assert_eq!(shown(&inner), second);
 }
 
 /// A gateway that listens with TLS.
