@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::{self, Timeouts};
@@ -121,17 +122,11 @@ impl Address {
         if all.is_empty() {
             return;
         }
-        let mut down = self.hosts.load().down.clone();
-        down.retain(|host| all.contains(host));
-        let mut still = Vec::new();
-        for host in down {
-            let connected = timeout(LOOK, TcpStream::connect(host)).await;
-            if !matches!(connected, Ok(Ok(_))) {
-                still.push(host);
-            }
-        }
-        all.sort_by_key(|host| still.contains(host));
-        self.hosts.store(Arc::new(Hosts { all, down: still }));
+        let known = self.hosts.load_full();
+        let known = known.down.iter().copied();
+        let down = unreachable(known.filter(|host| all.contains(host))).await;
+        all.sort_by_key(|host| down.contains(host));
+        self.hosts.store(Arc::new(Hosts { all, down }));
     }
 
     /// Asks this host last from now on. Says whether that speaks against the address: not where it was so already and
@@ -167,6 +162,22 @@ impl Address {
     }
 }
 
+/// Those of the hosts that still take no connection. They are looked at together: one of several must not use up the time that
+/// a name has.
+async fn unreachable(hosts: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut looks: JoinSet<Option<SocketAddr>> = hosts
+        .map(|host| async move {
+            let connected = timeout(LOOK, TcpStream::connect(host)).await;
+            (!matches!(connected, Ok(Ok(_)))).then_some(host)
+        })
+        .collect();
+    let mut down = Vec::new();
+    while let Some(looked) = looks.join_next().await {
+        down.extend(looked.ok().flatten());
+    }
+    down
+}
+
 /// The value of `Host`: the port only where it is not the scheme's own.
 fn authority(address: &config::Address) -> HeaderValue {
     let host = if address.host.contains(':') {
@@ -187,6 +198,7 @@ fn authority(address: &config::Address) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::{Domain, Socket, Type};
 
     fn address(hosts: &[&str]) -> Address {
         let settings = config::Address {
@@ -215,5 +227,24 @@ mod tests {
         assert!(address.put_back(two));
         assert!(address.put_back(one) && address.put_back(two));
         assert_eq!(address.first(), Some(two));
+    }
+
+    /// More hosts than fit one after the other into the time that a name has to resolve.
+    #[tokio::test]
+    async fn hosts_that_came_back_are_found_however_many_did_not() {
+        let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let back = open.local_addr().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&any.into()).unwrap();
+        full.listen(0).unwrap();
+        let lost = full.local_addr().unwrap().as_socket().unwrap();
+        // Once its queue is full, who connects waits.
+        let connect = || std::net::TcpStream::connect_timeout(&lost, LOOK / 4);
+        let waiting: Vec<_> = (0..9).map_while(|_| connect().ok()).collect();
+        assert!(waiting.len() < 9);
+        let looked = unreachable(std::iter::repeat_n(lost, 20).chain([back]));
+        let down = timeout(LOOK * 5, looked).await.unwrap();
+        assert_eq!(down, [lost; 20]);
     }
 }

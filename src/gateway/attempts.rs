@@ -19,6 +19,8 @@ use crate::provider::splice_model;
 
 /// An attempt that ended with an answer which is not passed on, because there will be another attempt.
 pub const ANOTHER: ErrorType = ErrorType::Custom("another attempt follows");
+/// An answer that sends the caller elsewhere, where its request must not go unseen.
+pub const ELSEWHERE: ErrorType = ErrorType::Custom("the provider answered with a redirect");
 /// No attempt is made: every address has failed again and again.
 pub const PAUSED: ErrorType = ErrorType::Custom("the provider is left alone for a while");
 /// A request that the provider had for so long may have been served, whatever became of the connection.
@@ -151,12 +153,12 @@ impl Passage {
         self.trail.fallbacks.clear();
     }
 
-    /// The connection broke before an answer began. One from the pool may have been closed long before, which shows at
-    /// once: that says nothing of the address and is no attempt.
-    pub fn broken(&mut self, how: &'static str, reused: bool, now: Moment) {
+    /// The connection broke before an answer began. One from the pool may have been closed long before (`stale`), which shows
+    /// at once: that says nothing of the address and is no attempt.
+    pub fn broken(&mut self, how: &'static str, stale: bool, now: Moment) {
         self.note(Outcome::Failed(how));
         self.may_be_billed = self.sent.is_some_and(|at| at.elapsed() >= LONG);
-        if reused && !self.may_be_billed {
+        if stale && !self.may_be_billed {
             self.trail.left = self.trail.left.saturating_add(1);
             self.trail.stale = true;
             self.trail.tried.pop();

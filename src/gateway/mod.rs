@@ -129,10 +129,10 @@ impl ProxyHttp for Gateway {
         if head.status.is_informational() {
             return Ok(());
         }
-        if head.status.is_redirection() {
-            return Err(redirected());
-        }
         let again = passage.answered(head, Moment::now());
+        if head.status.is_redirection() {
+            return Err(Error::new_up(attempts::ELSEWHERE));
+        }
         if attempts::is_failure(head) {
             self.note_failure(ctx, "status");
         }
@@ -203,11 +203,17 @@ impl ProxyHttp for Gateway {
             error.set_retry(true);
             return error;
         }
+        if error.etype() == &attempts::ELSEWHERE {
+            error.set_retry(false);
+            self.note_failure(ctx, "status");
+            return error;
+        }
         let by_provider = error.esource() == &ErrorSource::Upstream;
         let unanswered = session.response_written().is_none() && by_provider;
         let passage = ctx.passage.as_mut().filter(|_| unanswered);
         let again = passage.is_some_and(|passage| {
-            passage.broken(how(&error), client_reused, Moment::now());
+            let stale = client_reused && !is_timeout(&error);
+            passage.broken(how(&error), stale, Moment::now());
             passage.may_try_again()
         });
         if again {
@@ -294,23 +300,20 @@ fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
 }
 
-/// A provider that sends the caller elsewhere: the request must not go there unseen.
-#[expect(
-    clippy::unnecessary_box_returns,
-    reason = "Pingora's results hold boxed errors"
-)]
-fn redirected() -> Box<Error> {
-    let mut error = Error::explain(ErrorType::InvalidHTTPHeader, "a redirect");
-    error.as_up();
-    error
-}
-
 /// The word for a connection that broke.
 fn how(error: &Error) -> &'static str {
-    match error.etype() {
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => "timeout",
-        _ => "broken",
+    if is_timeout(error) {
+        "timeout"
+    } else {
+        "broken"
     }
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout
+    )
 }
 
 /// What an error means for the client; nothing where it is the client that is gone.

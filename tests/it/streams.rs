@@ -361,3 +361,23 @@ async fn a_provider_that_refuses_to_be_asked_for_usage_is_not() {
     assert_eq!(answer.expect("an answer").status(), 200);
     assert_eq!(world.provider.last().json(), chat);
 }
+
+/// What the provider said last before it broke off reaches the client, though the gateway waited for its end.
+#[tokio::test]
+async fn half_an_event_is_passed_on_when_the_provider_breaks_off() {
+    let world = World::usual().await;
+    let whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let half = "data: {\"choices\":[{\"index\":0,\"delta\":{\"con";
+    world.provider.answers(move |_| {
+        let parts = [whole, half].map(|part| chunk(part.as_bytes()));
+        [vec![stream_head()], parts.to_vec(), vec![Step::Close]].concat()
+    });
+    let chat = json!({"model": "gpt-5.5", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let answer = world.post("/v1/chat/completions").json(&chat).send().await;
+    let mut body = answer.expect("an answer").bytes_stream();
+    let mut seen = Vec::new();
+    while let Some(Ok(bytes)) = body.next().await {
+        seen.extend(bytes);
+    }
+    assert_eq!(String::from_utf8_lossy(&seen), format!("{whole}{half}"));
+}

@@ -182,8 +182,25 @@ async fn many_stale_connections_are_not_the_clients_trouble() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_that_does_not_answer_is_an_attempt_like_any() {
+    let world = World::start(Wish {
+        provider: "read_timeout = \"400ms\"\nattempts = 1".to_owned(),
+        ..Wish::default()
+    })
+    .await;
+    assert_eq!(world.status("hi").await, 200);
+    world
+        .provider
+        .answers(|_| vec![Step::Wait(Duration::from_mins(1))]);
+    assert_eq!(world.status("hi").await, 504);
+    assert_eq!(world.provider.received().len(), 2);
+    assert_eq!(world.provider.connections(), 1, "the second was kept");
+}
+
+#[tokio::test]
 async fn a_provider_that_sends_the_caller_elsewhere_is_refused() {
     let world = World::usual().await;
+    assert_eq!(world.status("hi").await, 200);
     world.provider.answers(|_| {
         let head = "HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:9/v1/messages\r\ncontent-length: 0\r\n\r\n";
         vec![Step::Send(head.into())]
@@ -192,9 +209,12 @@ async fn a_provider_that_sends_the_caller_elsewhere_is_refused() {
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), 502);
     assert!(!answer.headers().contains_key("location"));
-    let rows = world.rows(1).await;
+    let rows = world.rows(2).await;
     assert_eq!(
-        (&rows[0]["code"], &rows[0]["cost_usd"]),
+        (&rows[1]["code"], &rows[1]["cost_usd"]),
         (&json!("upstream_broken"), &json!("0.00"))
     );
+    let tries = rows[1]["tries"].as_str().expect("the attempts");
+    assert!(tries.starts_with("307 ") && !tries.contains(';'), "{tries}");
+    assert_eq!(world.provider.received().len(), 2, "asked once");
 }

@@ -20,3 +20,4 @@ mod leaves;
 pub mod locate;
 pub mod marks;
 pub mod pieces;
+pub mod runs;
