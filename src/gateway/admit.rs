@@ -96,7 +96,7 @@ pub async fn admit(
     }
     let passage = if endpoint.has_body() {
         match prepare::with_body(gateway, session, ctx, &standing, destination).await? {
-            Prepared::Passage(passage) => *passage,
+            Prepared::Passage(passage) => passage,
             Prepared::Kept(kept) => return Ok(Admitted::Kept(kept)),
         }
     } else {
@@ -278,7 +278,7 @@ async fn dispatch(
     gateway: &Gateway,
     ctx: &mut Ctx,
     standing: &Standing,
-    passage: Passage,
+    mut passage: Box<Passage>,
 ) -> Result<Admitted, Refusal> {
     let row = &ctx.row;
     let begin = Begin {
@@ -310,7 +310,7 @@ async fn dispatch(
     if let Err(error) = committed {
         gateway.metrics.audit_failures.inc();
         tracing::error!(%error, "the audit log did not take the beginning of a request");
-        if let Some(hold) = passage.hold {
+        if let Some(hold) = passage.hold.take() {
             hold.release();
         }
         return Err(Refusal::AuditUnavailable);

@@ -55,7 +55,7 @@ fn refused(refusal: Option<&Refusal>) -> Decision {
 }
 
 /// Charges an admitted request and notes what it was.
-fn settle(mut passage: Passage, ctx: &mut Ctx, metrics: &Metrics) {
+fn settle(mut passage: Box<Passage>, ctx: &mut Ctx, metrics: &Metrics) {
     let row = &mut ctx.row;
     row.attempts = passage.attempts;
     row.tries = std::mem::take(&mut passage.trail.tries);

@@ -36,7 +36,7 @@ pub struct Ctx {
     /// Why the request was refused, or why its upstream failed.
     pub refusal: Option<Refusal>,
     /// Set by `admit` alone: without it nothing is forwarded.
-    pub passage: Option<Passage>,
+    pub passage: Option<Box<Passage>>,
     /// The last bytes of a stream that is ended here: what Pingora has not written yet, and the events that end it.
     pub farewell: Option<Bytes>,
     /// Whether a part of the body could not be decoded for inspection.
@@ -77,7 +77,7 @@ pub struct Passage {
     /// The right to keep the answer for the same request of the team; taken by the relay.
     pub ticket: Option<Ticket>,
     /// Present once the answer's head has come.
-    pub relay: Option<Relay>,
+    pub relay: Option<Box<Relay>>,
     /// What the answer is read for.
     pub terms: Terms,
     /// The bound of output tokens that was put in place of the client's, so that an answer fits a budget.

@@ -71,15 +71,16 @@ pub struct Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Ctx;
+    /// In a box: Pingora moves it several times on its way.
+    type CTX = Box<Ctx>;
 
-    fn new_ctx(&self) -> Ctx {
-        Ctx::new(self.live.load(), Arc::clone(&self.metrics))
+    fn new_ctx(&self) -> Box<Ctx> {
+        Box::new(Ctx::new(self.live.load(), Arc::clone(&self.metrics)))
     }
 
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
         session
             .as_downstream_mut()
             .set_total_drain_timeout(Some(DRAIN_TIME));
@@ -93,7 +94,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
         attempts::next(ctx).await.map(Box::new)
     }
 
@@ -101,7 +102,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         let passage = ctx.passage.as_ref().ok_or_else(not_admitted)?;
         upstream::rewrite(request, &passage.head(&ctx.request_id))
@@ -112,7 +113,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         *body = passage.hand_over();
@@ -123,7 +124,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         head: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         if head.status.is_informational() {
@@ -146,7 +147,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         head: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         relay::begin(head, ctx)
     }
@@ -156,7 +157,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<Option<Duration>> {
         relay::pass(body, end_of_stream, ctx)?;
         cut::end_if_used_up(session, body.as_ref(), end_of_stream, ctx)?;
@@ -167,7 +168,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _trailers: &mut HeaderMap,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<Option<Bytes>> {
         relay::end_with_trailers(ctx)
     }
@@ -176,7 +177,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let again = ctx.passage.as_mut().is_some_and(|passage| {
@@ -196,7 +197,7 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
         client_reused: bool,
     ) -> Box<Error> {
         if error.etype() == &attempts::ANOTHER {
@@ -231,7 +232,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         error: &Error,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> FailToProxy {
         if let Some(last) = ctx.farewell.take() {
             self.metrics.cut.inc();
@@ -248,7 +249,7 @@ impl ProxyHttp for Gateway {
                     .passage
                     .as_mut()
                     .and_then(|passage| passage.relay.as_mut());
-                let held = relay.map(relay::Relay::held_back).unwrap_or_default();
+                let held = relay.map(|relay| relay.held_back()).unwrap_or_default();
                 if !held.is_empty() {
                     // The answer stays broken off; a client that is gone by now misses nothing.
                     let _written = session.write_response_body(Some(held), false).await;
@@ -269,11 +270,11 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, _error: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Ctx>) {
         if error.is_none() {
             relay::end_without_body(ctx);
         }

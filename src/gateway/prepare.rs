@@ -27,7 +27,7 @@ pub(super) async fn without_body(
     ctx: &mut Ctx,
     standing: &Standing,
     destination: Destination,
-) -> Result<Passage, Refusal> {
+) -> Result<Box<Passage>, Refusal> {
     verdict::reach(session, ctx, standing, &destination, None).await?;
     let listing = (destination.endpoint == Endpoint::Models).then(|| {
         let aliases = &ctx.snapshot.settings.models.aliases;
@@ -105,7 +105,7 @@ pub(super) async fn with_body(
         held.give_to(&mut passage);
     }
     ctx.row.overhead = began.elapsed();
-    Ok(Prepared::Passage(Box::new(passage)))
+    Ok(Prepared::Passage(passage))
 }
 
 /// A body that has been read and inspected.
@@ -126,7 +126,7 @@ fn outgoing(
     ask: &Ask,
     chosen: Chosen,
     held: Option<&Held>,
-) -> Result<Passage, Refusal> {
+) -> Result<Box<Passage>, Refusal> {
     let (going, restorations) = match read.redacted {
         Some(redacted) => (
             Some(bytes::Bytes::from(redacted.body)),
@@ -212,8 +212,8 @@ fn passage(
     body: Option<Gathered>,
     encoded: bool,
     terms: Terms,
-) -> Passage {
-    Passage {
+) -> Box<Passage> {
+    Box::new(Passage {
         trail: Trail::new(&destination.upstream, Vec::new()),
         endpoint: destination.endpoint,
         upstream: destination.upstream,
@@ -233,7 +233,7 @@ fn passage(
         terms,
         clamped: None,
         cut_at: None,
-    }
+    })
 }
 
 /// All content encodings that the head tells, in order, however many headers it takes for that.

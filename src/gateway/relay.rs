@@ -292,7 +292,7 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
     let Some(passage) = &mut ctx.passage else {
         return Ok(());
     };
-    let relay = Relay::new(passage, head);
+    let relay = Box::new(Relay::new(passage, head));
     if ctx.row.redactions > 0 {
         head.insert_header(REDACTED, ctx.row.redactions)?;
     }
