@@ -4,6 +4,10 @@ use super::usage::ServiceTier;
 
 /// Upper bounds read from a request body, before anything is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that the request tells"
+)]
 pub struct Demand {
     /// Bytes of the text that is billed as input, and what the provider adds to it unseen (the prompts of its own tools); a
     /// token is at least one byte, so also a bound in tokens.
@@ -16,6 +20,8 @@ pub struct Demand {
     pub answers: u32,
     /// Input that the request does not show (`previous_response_id`, file ids, URLs): bounded by the context window only.
     pub opaque: bool,
+    /// Whether the provider goes on when its caller is gone (`background`): an answer that is left is billed whole.
+    pub background: bool,
     /// Whether the endpoint can produce output at all (embeddings cannot).
     pub has_output: bool,
     /// The tier that the request names; `None` where it leaves that to the provider's account.
