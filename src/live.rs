@@ -18,7 +18,9 @@ use crate::policy::{Action, Actions, Gate, TeamPolicy};
 use crate::pricing::PriceTable;
 use crate::provider::Dialect;
 use crate::scan::redact::Placeholders;
-use crate::scan::{Body, KnownValues, Report, RuleSet, Scanner, Seen, Undecodable, Workspace};
+use crate::scan::{
+    Body, KnownValues, Report, RuleSet, Scanner, Seen, Undecodable, Unpacked, Workspace,
+};
 
 /// Scan workspaces that are kept for reuse; more requests at once make their own and drop them.
 const KEPT_WORKSPACES: usize = 64;
@@ -131,7 +133,7 @@ impl Inspection {
         encodings: &str,
         body: &[u8],
         most: usize,
-    ) -> Result<Option<Vec<u8>>, Undecodable> {
+    ) -> Result<Option<Unpacked>, Undecodable> {
         self.scanner.unpack(encodings, body, most)
     }
 

@@ -78,7 +78,7 @@ pub async fn unpack(
     encodings: String,
     packed: &Bytes,
     most: u64,
-) -> Result<Bytes, Refusal> {
+) -> Result<Plain, Refusal> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let unpacked = if packed.len() < LONG_PACKED {
         inspection.unpack(&encodings, packed, most)
@@ -89,7 +89,23 @@ pub async fn unpack(
         unpacked.await.map_err(|_| Refusal::Internal)?
     };
     let unpacked = unpacked.map_err(|why| Refusal::Undecodable(why.to_string()))?;
-    Ok(unpacked.map_or_else(|| packed.clone(), Bytes::from))
+    Ok(match unpacked {
+        None => Plain {
+            bytes: packed.clone(),
+            passes: true,
+        },
+        Some(unpacked) => Plain {
+            bytes: Bytes::from(unpacked.bytes),
+            passes: unpacked.bare,
+        },
+    })
+}
+
+/// A body with its content encodings undone.
+pub struct Plain {
+    pub bytes: Bytes,
+    /// Whether it may leave as it came: what a decoder passes over was not inspected.
+    pub passes: bool,
 }
 
 const fn json(bytes: &[u8]) -> Body<'_> {

@@ -13,6 +13,7 @@ use super::cache::{Kept, Ticket};
 use super::choice::{self, Chosen};
 use super::ctx::{Ctx, Passage, Terms};
 use super::hold::{self, Held};
+use super::inspect::Plain;
 use super::listing::Listing;
 use super::redact::Redacted;
 use super::refusal::Refusal;
@@ -55,7 +56,11 @@ pub(super) async fn with_body(
     let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = encodings(session);
-    let plain = plain_body(ctx, &gathered, encoding.clone()).await?;
+    let encoded = encoding.is_some();
+    let Plain {
+        bytes: plain,
+        passes,
+    } = plain_body(ctx, &gathered, encoding).await?;
     gathered.widen(&gateway.room, plain.len())?;
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
@@ -95,7 +100,7 @@ pub(super) async fn with_body(
     let read = ReadBody {
         gathered,
         plain,
-        encoded: encoding.is_some(),
+        encoded: encoded && passes,
         redacted,
     };
     let mut passage = outgoing(destination, read, &ask, chosen, held.as_ref())?;
@@ -113,7 +118,7 @@ struct ReadBody {
     gathered: Gathered,
     /// With its content encodings undone.
     plain: bytes::Bytes,
-    /// Whether it came with any.
+    /// Whether it leaves with those that it came with, where nothing else changes it.
     encoded: bool,
     /// With placeholders, where something was to be redacted.
     redacted: Option<Redacted>,
@@ -146,7 +151,7 @@ fn outgoing(
     // Only the body as it came still has the content encoding that it came with; a fallback's name is put into plain text.
     let (bytes, encoded) = match changed.body {
         Some(changed) => (changed, false),
-        None if chosen.fallbacks.is_empty() => (read.gathered.bytes.clone(), read.encoded),
+        None if read.encoded && chosen.fallbacks.is_empty() => (read.gathered.bytes.clone(), true),
         None => (read.plain, false),
     };
     let body = Some(read.gathered.holding(bytes));
@@ -259,9 +264,12 @@ async fn plain_body(
     ctx: &Ctx,
     gathered: &Gathered,
     encodings: Option<String>,
-) -> Result<bytes::Bytes, Refusal> {
+) -> Result<Plain, Refusal> {
     let Some(encodings) = encodings else {
-        return Ok(gathered.bytes.clone());
+        return Ok(Plain {
+            bytes: gathered.bytes.clone(),
+            passes: true,
+        });
     };
     let most = ctx.snapshot.settings.limits.body;
     inspect::unpack(&ctx.snapshot.inspection, encodings, &gathered.bytes, most).await

@@ -7,8 +7,10 @@ use hyperscan::{BlockDatabase, Builder, CompileFlags, Matching, Pattern, Pattern
 use super::finding::Undecodable;
 use super::parse::RuleFault;
 
-/// Hits kept of one text; a body with more is not listed to its end.
-const HITS: usize = 1 << 17;
+/// Hits kept at a time; where a text has more, it is read on from a little before the last one.
+const HITS: usize = 1 << 16;
+/// How much before: longer than what any pattern needs to match, since what is long is confirmed on the text itself.
+const BEFORE: usize = 64 << 10;
 
 /// A pattern to look for, by the number that its hits will carry.
 pub struct Wanted<'a> {
@@ -95,9 +97,30 @@ impl Engine {
         Ok(())
     }
 
-    /// Fills the memory's hits: all places where a pattern's match ends, in the order of the text. After an error they are
-    /// incomplete.
-    pub fn find(&self, text: &[u8], memory: &mut Memory) -> Result<(), Undecodable> {
+    /// Shows all places where a pattern's match ends, in the order of the text.
+    pub fn find(
+        &self,
+        text: &[u8],
+        memory: &mut Memory,
+        mut see: impl FnMut(Hit),
+    ) -> Result<(), Undecodable> {
+        let mut next = Some(0);
+        while let Some(after) = next {
+            let found = self.find_after(text, after, memory);
+            memory.hits.iter().copied().for_each(&mut see);
+            next = found?;
+        }
+        Ok(())
+    }
+
+    /// Fills the memory's hits with those that end after so many bytes, or from there on if that is 0; where there are more
+    /// than it holds, says after how many bytes to go on.
+    fn find_after(
+        &self,
+        text: &[u8],
+        after: usize,
+        memory: &mut Memory,
+    ) -> Result<Option<usize>, Undecodable> {
         let Memory {
             scratch,
             hits,
@@ -106,8 +129,15 @@ impl Engine {
         let scratch = scratch.as_ref().ok_or(Undecodable::Engine)?;
         hits.clear();
         newest.fill(0);
+        let from = after.saturating_sub(BEFORE);
+        let text = text.get(from..).unwrap_or_default();
         // Must not panic: it is called from C.
         let note = |slot: u32, _: u64, end: u64, _: u32| {
+            let end = usize::try_from(end).unwrap_or(usize::MAX);
+            let end = from.saturating_add(end);
+            if end <= after && after > 0 {
+                return Matching::Continue;
+            }
             let end = u32::try_from(end).unwrap_or(u32::MAX);
             let Some(newest) = newest.get_mut(slot as usize) else {
                 return Matching::Continue;
@@ -131,11 +161,24 @@ impl Engine {
             Matching::Continue
         };
         match self.database.scan(text, scratch, note) {
-            Ok(()) => Ok(()),
-            Err(_) if hits.len() >= HITS => Err(Undecodable::TooManyFindings),
+            Ok(()) => Ok(None),
+            Err(_) if hits.len() >= HITS => match give_back(hits) {
+                next if next > after => Ok(Some(next)),
+                _ => Err(Undecodable::TooManyFindings),
+            },
             Err(_) => Err(Undecodable::Engine),
         }
     }
+}
+
+/// Gives back the hits that end last: others may end there too. Says where those that are left end at most.
+fn give_back(hits: &mut Vec<Hit>) -> usize {
+    let end = hits.iter().map(|hit| hit.last).max().unwrap_or(0);
+    hits.retain_mut(|hit| {
+        hit.last = hit.last.min(end.saturating_sub(1));
+        hit.first <= hit.last
+    });
+    (end as usize).saturating_sub(1)
 }
 
 fn pattern(wanted: &Wanted<'_>) -> Pattern {
@@ -145,13 +188,6 @@ fn pattern(wanted: &Wanted<'_>) -> Pattern {
         id: Some(wanted.slot),
         ext: hyperscan::ExpressionExt::default(),
         som: None,
-    }
-}
-
-impl Memory {
-    /// What the last search found.
-    pub fn hits(&self) -> &[Hit] {
-        &self.hits
     }
 }
 
@@ -191,13 +227,40 @@ mod tests {
         let engine = Engine::build(&wanted).unwrap().unwrap();
         let mut memory = Memory::default();
         engine.prepare(&mut memory).unwrap();
-        engine.find(b"abbbb key abb", &mut memory).unwrap();
-        let hits: Vec<_> = memory
-            .hits()
-            .iter()
-            .map(|h| (h.slot, h.first, h.last))
-            .collect();
+        let mut hits = Vec::new();
+        let mut note = |hit: Hit| hits.push((hit.slot, hit.first, hit.last));
+        engine
+            .find(b"abbbb key abb", &mut memory, &mut note)
+            .unwrap();
         assert_eq!(hits, [(0, 3, 5), (1, 9, 9), (0, 13, 13)]);
+    }
+
+    #[test]
+    fn a_text_with_more_hits_than_are_kept_is_read_to_its_end() {
+        let wanted = [r"ab", r"ab", r"b\b", r"x{2,}"].iter().enumerate();
+        let wanted: Vec<_> = wanted
+            .map(|(slot, pattern)| Wanted {
+                slot,
+                pattern: (*pattern).to_owned(),
+                origin: None,
+            })
+            .collect();
+        let engine = Engine::build(&wanted).unwrap().unwrap();
+        let mut memory = Memory::default();
+        engine.prepare(&mut memory).unwrap();
+        let words = HITS;
+        let text = [&b"ab ".repeat(words)[..], &[b'x'; 100_000], b" ab"].concat();
+        let (mut ends, mut long) = (Vec::new(), 0);
+        let note = |hit: Hit| match hit.slot {
+            3 => long += hit.last - hit.first + 1,
+            slot => ends.push((hit.first, slot)),
+        };
+        engine.find(&text, &mut memory, note).unwrap();
+        let before = ends.len();
+        ends.sort_unstable();
+        ends.dedup();
+        assert_eq!((ends.len(), before), (3 * (words + 1), 3 * (words + 1)));
+        assert_eq!(long, 99_999);
     }
 
     #[test]

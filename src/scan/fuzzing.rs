@@ -63,7 +63,7 @@ pub fn decoders(data: &[u8]) {
         ..Limits::default()
     };
     if let Ok(unpacked) = encoding::unpack(name, rest, &limits) {
-        assert!(unpacked.len() <= limits.decoded_bytes);
+        assert!(unpacked.bytes.len() <= limits.decoded_bytes);
     }
 }
 

@@ -210,8 +210,7 @@ impl Known {
         let Some(entities) = team.and_then(|team| self.teams.get(team)) else {
             return Ok(());
         };
-        let outcome = entities.engine.find(text, memory);
-        for hit in memory.hits() {
+        entities.engine.find(text, memory, |hit| {
             let name = entities.names.get(hit.slot as usize);
             let end = hit.first as usize;
             if let Some(start) = name.and_then(|name| start_of(text, end, name)) {
@@ -222,8 +221,7 @@ impl Known {
                     echo: false,
                 });
             }
-        }
-        outcome
+        })
     }
 }
 

@@ -38,6 +38,7 @@ mod workspace;
 #[cfg(test)]
 mod wrapping_tests;
 
+pub use decode::encoding::Unpacked;
 pub use engine::BuildError;
 pub use finding::{Finding, Fingerprint, Layer, Place, Report, RuleId, Undecodable};
 pub use known::KnownValues;

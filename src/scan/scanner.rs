@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use simdutf8::basic::from_utf8;
 
-use super::confirm::{self, Kind};
+use super::confirm::{self, Confirmed, Kind};
 use super::decode::body::{self, Format};
 use super::decode::coding::Coding;
-use super::decode::encoding;
+use super::decode::encoding::{self, Unpacked};
 use super::decode::events::Gap;
 use super::decode::joined;
 use super::decode::pieces;
@@ -138,7 +138,7 @@ impl Scanner {
         encodings: &str,
         body: &[u8],
         most: usize,
-    ) -> Result<Option<Vec<u8>>, Undecodable> {
+    ) -> Result<Option<Unpacked>, Undecodable> {
         if encoding::is_identity(encodings) {
             return Ok(None);
         }
@@ -187,7 +187,7 @@ impl Scanner {
         }
         match encoding::unpack(encodings, body.bytes, &self.limits) {
             Ok(unpacked) => self
-                .scan_plain(workspace, &unpacked, body.content_type, asked)
+                .scan_plain(workspace, &unpacked.bytes, body.content_type, asked)
                 .sealed(Layer::Compressed),
             Err(why) => {
                 let raw = self.scan_plain(workspace, body.bytes, Some(RAW), asked);
@@ -364,18 +364,15 @@ impl Scanner {
         } = text;
         let mut outcome = self.known.find(bytes, team, memory, confirmed);
         for engine in self.quick.iter().chain(&self.slow) {
-            outcome = outcome.and(engine.find(&text.bytes, memory));
-            for hit in memory.hits() {
-                match self.slots.get(hit.slot as usize) {
-                    Some(Slot::Pattern(rules)) => {
-                        self.confirm(rules, confirm::pattern, *hit, text, resume);
-                    }
-                    Some(Slot::Keyword(rules)) => {
-                        self.confirm(rules, confirm::keyword, *hit, text, resume);
-                    }
-                    None => {}
-                }
-            }
+            let found = engine.find(bytes, memory, |hit| {
+                let (rules, how): (_, confirm::How) = match self.slots.get(hit.slot as usize) {
+                    Some(Slot::Pattern(rules)) => (rules, confirm::pattern),
+                    Some(Slot::Keyword(rules)) => (rules, confirm::keyword),
+                    None => return,
+                };
+                self.confirm(rules, how, hit, bytes, resume, confirmed);
+            });
+            outcome = outcome.and(found);
         }
         outcome
     }
@@ -385,13 +382,14 @@ impl Scanner {
         rules: &[usize],
         how: confirm::How,
         hit: Hit,
-        text: &mut Text,
+        text: &[u8],
         resume: &mut [usize],
+        confirmed: &mut Vec<Confirmed>,
     ) {
         for &index in rules {
             let parts = self.rules.rules.get(index).zip(resume.get_mut(index));
             if let Some((rule, resume)) = parts {
-                how((index, rule), hit, &text.bytes, resume, &mut text.confirmed);
+                how((index, rule), hit, text, resume, confirmed);
             }
         }
     }

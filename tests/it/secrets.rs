@@ -153,6 +153,16 @@ async fn a_compressed_body_is_read_and_passes_as_it_came_and_a_bomb_does_not() {
     let received = world.provider.last();
     assert_eq!(received.header("content-encoding"), Some("gzip"));
     assert!(received.body == clean);
+    // What a decoder passes over was not inspected.
+    let named = flate2::GzBuilder::new().comment("planted here");
+    let mut packer = named.write(Vec::new(), flate2::Compression::fast());
+    let body = message("hi").to_string();
+    packer.write_all(body.as_bytes()).expect("memory");
+    let named = packer.finish().expect("memory");
+    assert_eq!(send(named).await.expect("an answer").status(), 200);
+    let received = world.provider.last();
+    assert_eq!(received.header("content-encoding"), None);
+    assert!(received.body == body.as_bytes());
 }
 
 /// The bounds on bodies are of what they are once unpacked.

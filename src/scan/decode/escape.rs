@@ -45,13 +45,26 @@ pub fn json(text: &[u8], at: usize) -> Option<Escape> {
     }
 }
 
-/// Whether a backslash before this may be an escape, as far as a few bytes tell.
-pub const fn may_be(rest: &[u8]) -> bool {
+/// Whether a backslash between these may be an escape, as far as a few bytes tell.
+pub const fn may_be(before: &[u8], rest: &[u8]) -> bool {
     match rest {
         [b'u' | b'x' | b'\'' | b'`', ..] => true,
         [letter, ..] if short(*letter) != 0 => true,
+        [sign, next, ..] if is_sign(*sign) => {
+            // Inside a word or an address: elsewhere, regular expressions are full of them.
+            matches!(before, [.., last] if last.is_ascii_alphanumeric())
+                && (next.is_ascii_alphanumeric() || *next == b'/')
+        }
         _ => control(rest) > 0,
     }
+}
+
+/// A sign of tokens and addresses that is written behind a backslash: in Java's properties, in Markdown and TeX, by shells.
+const fn is_sign(sign: u8) -> bool {
+    matches!(
+        sign,
+        b'_' | b':' | b'=' | b'?' | b'&' | b'#' | b'!' | b'-' | b'*' | b'@' | b'~' | b'$'
+    )
 }
 
 /// How many bytes of what follows a backslash write the first byte of a terminal's control sequence: as shells do, and only
@@ -101,10 +114,11 @@ fn unicode(text: &[u8], at: usize) -> Option<Escape> {
     Some(Escape::character(char::REPLACEMENT_CHARACTER, 6))
 }
 
-/// The escape whose last backslash is at `at`, in any of the languages that agents send: JSON's and `\x41`, `\'`, `\e[`.
+/// The escape whose last backslash is at `at`, in any of the languages that agents send: JSON's and `\x41`, `\'`, `\e[`, `\_`.
 pub fn any(text: &[u8], at: usize, end: usize) -> Option<Escape> {
     let one = match text.get(at + 1)? {
         quote @ (b'\'' | b'`') => Escape::byte(*quote, 2),
+        sign if is_sign(*sign) => Escape::byte(*sign, 2),
         b'x' => {
             let code = hex(text.get(at + 2..at + 4)?)?;
             Escape::character(char::from_u32(code)?, 4)

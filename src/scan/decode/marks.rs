@@ -190,7 +190,9 @@ impl Marks {
     #[inline]
     fn sign(&mut self, text: &[u8], at: usize) {
         match text.split_at_checked(at) {
-            Some((_, [b'\\', rest @ ..])) if escape::may_be(rest) => self.escapes.add(at),
+            Some((before, [b'\\', rest @ ..])) if escape::may_be(before, rest) => {
+                self.escapes.add(at);
+            }
             Some((_, [b'%', rest @ ..])) if coding::may_be_percent(rest) => self.percents.add(at),
             Some((_, rest @ [b'&', ..])) if coding::entity(rest).is_some() => {
                 self.entities.add(at);

@@ -120,6 +120,18 @@ pub const CODED: &[Wrap] = &[
         let text = Text::of(case).beside("a\u{a0}", "\r\nb");
         Some(text.map(code).json().about(20))
     }),
+    ("properties", |case, _| Some(signs(case, ":=#!")?.json())),
+    ("markdown", |case, _| {
+        case.secret.contains('_').then_some(())?;
+        Some(signs(case, "_")?.json())
+    }),
+    ("markdown in a string", |case, _| {
+        case.secret.contains('_').then_some(())?;
+        Some(signs(case, "_")?.map(escape).json())
+    }),
+    ("a shell's quoting", |case, _| {
+        Some(signs(case, "?=&#!*$~")?.json())
+    }),
     ("colours", |case, _| {
         Some(
             coloured(case, "\x1b[1;32m", "\x1b[m\x1b[K")
@@ -134,6 +146,23 @@ pub const CODED: &[Wrap] = &[
 ];
 
 /// A secret in a colour of its own.
+/// Each of these signs behind a backslash; `None` where none stands inside a word or an address.
+fn signs(case: &Case<'_>, signs: &str) -> Option<Text> {
+    let text = [case.before, case.secret, case.after].concat();
+    let inside = text.as_bytes().windows(3).any(|three| {
+        let goes_on = three[2].is_ascii_alphanumeric() || three[2] == b'/';
+        three[0].is_ascii_alphanumeric() && signs.as_bytes().contains(&three[1]) && goes_on
+    });
+    let code = |text: &str| {
+        let escaped = |letter: char| {
+            let slash = if signs.contains(letter) { "\\" } else { "" };
+            format!("{slash}{letter}")
+        };
+        text.chars().map(escaped).collect()
+    };
+    inside.then(|| Text::of(case).map(code))
+}
+
 fn coloured(case: &Case<'_>, on: &str, off: &str) -> Text {
     Text::of(&Case {
         before: &format!("{}{on}", case.before),
