@@ -19,9 +19,14 @@ use super::redact::Redacted;
 use super::refusal::Refusal;
 use super::{Gateway, inspect, verdict};
 use crate::audit::Label;
+use crate::config::OnUndecodable;
 use crate::domain::Demand;
 use crate::provider::{Ask, Endpoint, read_ask, splice_include_usage, splice_model};
 use crate::scan::restore::Restorations;
+
+/// The usual sender of numbers is named, with its remedy.
+const TOKEN_IDS: &str =
+    "its input is token ids; send the text itself (LangChain: check_embedding_ctx_length=False)";
 
 pub(super) async fn without_body(
     session: &mut Session,
@@ -57,10 +62,8 @@ pub(super) async fn with_body(
     ctx.row.bytes_in = gathered.bytes.len() as u64;
     let encoding = encodings(session);
     let encoded = encoding.is_some();
-    let Plain {
-        bytes: plain,
-        passes,
-    } = plain_body(ctx, &gathered, encoding).await?;
+    let Plain { bytes, passes } = plain_body(ctx, &gathered, encoding).await?;
+    let plain = bytes;
     gathered.widen(&gateway.room, plain.len())?;
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
@@ -68,6 +71,7 @@ pub(super) async fn with_body(
     ctx.row.price_revision = Label::clean(ctx.snapshot.prices.revision(), 128);
     let chosen = choose_model(ctx, standing, destination.endpoint, &mut ask)?;
     let redacted = verdict::reach(session, ctx, standing, &destination, Some(&plain)).await?;
+    check_text(ctx, &ask)?;
     if let Some(redacted) = &redacted {
         // A placeholder may be longer than what it stands for, and what is billed is what is sent.
         gathered.widen(&gateway.room, redacted.body.len())?;
@@ -111,6 +115,15 @@ pub(super) async fn with_body(
     }
     ctx.row.overhead = began.elapsed();
     Ok(Prepared::Passage(passage))
+}
+
+/// Refuses input that is the numbers of tokens, or marks it, as the configuration says of what cannot be decoded.
+fn check_text(ctx: &mut Ctx, ask: &Ask) -> Result<(), Refusal> {
+    ctx.undecodable |= ask.token_ids;
+    if ask.token_ids && ctx.snapshot.settings.scan.on_undecodable == OnUndecodable::Block {
+        return Err(Refusal::Undecodable(TOKEN_IDS.to_owned()));
+    }
+    Ok(())
 }
 
 /// A body that has been read and inspected.

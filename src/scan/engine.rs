@@ -249,7 +249,7 @@ mod tests {
         let mut memory = Memory::default();
         engine.prepare(&mut memory).unwrap();
         let words = HITS;
-        let text = [&b"ab ".repeat(words)[..], &[b'x'; 100_000], b" ab"].concat();
+        let text = [&b"ab ".repeat(words)[..], &b"x".repeat(100_000), b" ab"].concat();
         let (mut ends, mut long) = (Vec::new(), 0);
         let note = |hit: Hit| match hit.slot {
             3 => long += hit.last - hit.first + 1,

@@ -95,6 +95,33 @@ async fn every_place_of_a_body_is_read() {
     world.rows(count * 2 + 2).await;
 }
 
+/// Nobody here can read them.
+#[tokio::test]
+async fn token_ids_instead_of_text_are_refused_or_marked() {
+    let world = World::start(blocking()).await;
+    let send = |path: &'static str, body: serde_json::Value| world.post(path).json(&body).send();
+    for input in [json!([[100, 101]]), json!([100, 101]), json!(["text", [7]])] {
+        let body = json!({"model": "text-embedding-3-small", "input": input});
+        let refused = send("/v1/embeddings", body).await.expect("an answer");
+        assert_eq!(refused.status(), 400, "{input}");
+        assert!(refused.text().await.expect("text").contains("token ids"));
+    }
+    let body = json!({"model": "gpt-3.5-turbo-instruct", "prompt": [5, 6], "max_tokens": 1});
+    let refused = send("/v1/completions", body).await.expect("an answer");
+    assert_eq!(refused.status(), 400);
+    assert_eq!(world.provider.connections(), 0);
+    let lenient = World::start(Wish {
+        scan: "on_undecodable = \"scan\"".to_owned(),
+        ..Wish::default()
+    })
+    .await;
+    let body = json!({"model": "text-embedding-3-small", "input": [[100]]});
+    let passed = lenient.post("/v1/embeddings").json(&body).send().await;
+    assert_eq!(passed.expect("an answer").status(), 200);
+    lenient.rows(1).await;
+    assert_eq!(lenient.metric("tollgate_undecodable_total").await, Some(1));
+}
+
 #[tokio::test]
 async fn the_query_and_the_headers_are_read_too() {
     let world = World::start(blocking()).await;

@@ -27,6 +27,8 @@ pub struct Ask {
     pub usage_requested: bool,
     /// Other models that may answer or advise, each with what it may be asked for on top: they must be allowed, and are billed.
     pub others: Vec<OtherModel>,
+    /// Whether its input is the numbers of tokens instead of text: nobody here can read them.
+    pub token_ids: bool,
 }
 
 impl Ask {

@@ -73,6 +73,7 @@ pub(super) struct Reader {
     prompts: u32,
     pub(super) bound: Bound,
     not_text: u64,
+    token_ids: bool,
     pub(super) tools: Tools,
     pub(super) demand: Demand,
     /// The entry of a tool or fallback at hand, and those that are models.
@@ -109,6 +110,7 @@ impl Reader {
             prompts: 0,
             bound: Bound::default(),
             not_text: 0,
+            token_ids: false,
             tools: Tools::default(),
             demand,
             entry: Entry::default(),
@@ -147,6 +149,7 @@ impl Reader {
                 .into_iter()
                 .map(|entry| entry.model(&demand))
                 .collect(),
+            token_ids: self.token_ids,
         }
     }
 
@@ -279,6 +282,7 @@ impl Reader {
             return self.refuse("the body must be a JSON object", seen.start);
         };
         let (place, field) = (frame.place, frame.field);
+        self.token_ids |= matches!(seen.token, Token::Number(_)) && self.is_text();
         match place {
             Place::Root => self.root(field, seen),
             Place::StreamOptions if field == Field::IncludeUsage => {
@@ -297,6 +301,13 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Whether a value at hand is text, or what stands for it.
+    fn is_text(&self) -> bool {
+        let root = self.frames.first().map(|frame| frame.field);
+        let texts = matches!(self.endpoint, Endpoint::Embeddings | Endpoint::Completions);
+        texts && matches!(root, Some(Field::Input | Field::Prompt))
     }
 
     /// A member of a tool, or of an entry in the list of fallbacks.
