@@ -29,6 +29,8 @@ pub struct CapReached {
     pub limit: Usd,
     pub spent: Usd,
     pub held: Usd,
+    /// What was still to be had: in a fleet less than the limit leaves, where other nodes hold some.
+    pub left: Usd,
     /// When the budget starts anew; `None`: never.
     pub resets: Option<Moment>,
     pub cause: Cause,
@@ -358,6 +360,7 @@ impl Active {
             limit: position.limit,
             spent: position.spent,
             held: position.held,
+            left: position.left,
             resets: self.period.span.end,
             cause,
         })
