@@ -158,7 +158,7 @@ impl Account {
     }
 
     /// Follows an operator's changed totals, in all periods that they concern.
-    pub(super) fn follow_amendments(&self, totals: Vec<(Moment, Amendment)>) {
+    pub fn follow_amendments(&self, totals: Vec<(Moment, Amendment)>) {
         let periods = self.periods();
         self.amendments.store(Arc::new(totals));
         for active in periods.values() {
