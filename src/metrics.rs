@@ -246,7 +246,6 @@ impl Metrics {
             self.leases.with_label_values(&[kind]).set(nanos);
         }
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let silence = fleet.silence.map_or(u64::MAX, |silence| silence.as_secs());
         for (kind, number) in [
             ("nodes", u64::from(fleet.nodes)),
             ("leases", fleet.leases),
@@ -255,9 +254,13 @@ impl Metrics {
             ("refused_away", fleet.refused_away),
             ("foreign", fleet.foreign),
             ("away", u64::from(fleet.away)),
-            ("silence_seconds", silence),
         ] {
             self.fleet.with_label_values(&[kind]).set(count(number));
+        }
+        // Of a store that was never heard, `away` alone tells.
+        if let Some(silence) = fleet.silence {
+            let gauge = self.fleet.with_label_values(&["silence_seconds"]);
+            gauge.set(count(silence.as_secs()));
         }
         for (kind, number) in carried {
             self.fleet.with_label_values(&[*kind]).set(count(*number));

@@ -450,6 +450,7 @@ fn gateway(settings: &Settings, shared: &Shared) -> Gateway {
         log: shared.log.clone(),
         metrics: Arc::clone(&shared.metrics),
         room: BodyRoom::new(settings.limits.buffered),
+        started: Instant::now(),
         lines: Arc::new(Lines::default()),
         key_pepper: shared.key.virtual_keys(),
         session_pepper: shared.key.derive("sessions"),

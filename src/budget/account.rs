@@ -29,6 +29,8 @@ pub struct CapReached {
     pub limit: Usd,
     pub spent: Usd,
     pub held: Usd,
+    /// What was still to be had: in a fleet less than the limit leaves, where other nodes hold some.
+    pub left: Usd,
     /// When the budget starts anew; `None`: never.
     pub resets: Option<Moment>,
     pub cause: Cause,
@@ -156,7 +158,7 @@ impl Account {
     }
 
     /// Follows an operator's changed totals, in all periods that they concern.
-    pub(super) fn follow_amendments(&self, totals: Vec<(Moment, Amendment)>) {
+    pub fn follow_amendments(&self, totals: Vec<(Moment, Amendment)>) {
         let periods = self.periods();
         self.amendments.store(Arc::new(totals));
         for active in periods.values() {
@@ -358,6 +360,7 @@ impl Active {
             limit: position.limit,
             spent: position.spent,
             held: position.held,
+            left: position.left,
             resets: self.period.span.end,
             cause,
         })

@@ -247,6 +247,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a fleet's store was not heard for long.
+    pub fn is_store_away(&self, now: Moment) -> bool {
+        let fleet = self.shared.fleet.as_ref();
+        fleet.is_some_and(|fleet| fleet.world(now).away)
+    }
+
     /// Whether every lease is closed, after [`StoreNews::Draining`].
     pub fn is_drained(&self) -> bool {
         self.all().iter().all(|account| account.is_closed())

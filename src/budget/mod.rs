@@ -22,7 +22,7 @@ pub use account::{Account, BudgetView, CapReached};
 pub use alerts::{Event, EventKind};
 pub use balances::Balances;
 pub use lease::{
-    Answer, Ask, Boot, FleetOptions, FleetView, Micros, Purpose, Reply, Status, StoreNews,
+    Answer, Ask, Boot, Changes, FleetOptions, FleetView, Micros, Purpose, Reply, Status, StoreNews,
 };
 pub use ledger::{Ledger, NoSuchBudget};
 pub use reservation::{Reservation, Settled};

@@ -21,7 +21,9 @@ pub(super) struct Period {
     carried: Usd,
     terms: Mutex<Terms>,
     leased: Option<Leased>,
+    /// For the cap.
     refused: AtomicU64,
+    /// For want of a lease while the store was away.
     refused_away: AtomicU64,
     events: Arc<EventQueue>,
 }
@@ -225,12 +227,24 @@ impl Period {
             };
         };
         let unreported = lease.spent(&self.pool).left_after(fleet.reported);
+        let amendment = fleet.amendment(terms.amendment);
+        let limit = amendment.raised(fleet.limit(terms.limit, terms.version));
+        let spent = amendment.corrected(fleet.spent.saturating_add(unreported));
+        let unspent = limit.left_after(spent.saturating_add(held));
         let here = Usd::from_nanos(standing.free).left_after(lease.grace());
+        let left = match terms.at_cap {
+            // Nothing is lent: what other nodes hold is not known.
+            AtCap::Alert => unspent,
+            AtCap::Block => {
+                let lendable = fleet.cap.left_after(fleet.used);
+                unspent.min(lendable.saturating_add(here))
+            }
+        };
         Position {
-            limit: terms.shown_limit(),
-            spent: terms.shown_spent(fleet.spent.saturating_add(unreported)),
+            limit,
+            spent,
             held,
-            left: fleet.cap.left_after(fleet.used).saturating_add(here),
+            left,
         }
     }
 
@@ -263,7 +277,7 @@ impl Period {
     /// Adds this period's numbers to the node's.
     pub fn add_to(&self, view: &mut FleetView) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        view.refused += count(&self.refused);
+        view.refused += count(&self.refused) + count(&self.refused_away);
         view.refused_away += count(&self.refused_away);
         let Some(leased) = &self.leased else { return };
         let lease = leased.lease();
@@ -292,15 +306,15 @@ impl Period {
     fn refuse(&self, amount: Usd, now: Moment) -> Cause {
         let cause = self.cause(amount, now);
         match cause {
-            // Whoever asks tries again in a moment: the next lease is on its way.
-            Cause::Lease => return cause,
+            // Not the budget's doing: the cap is told of when it is reached.
             Cause::StoreAway => {
                 self.refused_away.fetch_add(1, Ordering::Relaxed);
             }
-            Cause::Cap => {}
-        }
-        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.report(EventKind::Refused);
+            Cause::Cap if self.refused.fetch_add(1, Ordering::Relaxed) == 0 => {
+                self.report(EventKind::Refused);
+            }
+            // For want of a lease, whoever asks tries again in a moment: the next one is on its way.
+            Cause::Cap | Cause::Lease => {}
         }
         cause
     }
@@ -366,8 +380,10 @@ impl Period {
             id: &self.id,
             span: self.span,
             retired: terms.retired,
+            limit: terms.limit,
+            limit_version: terms.version,
+            amendment: terms.amendment,
             cap: terms.cap(),
-            cap_version: terms.version,
             hard: terms.at_cap == AtCap::Block,
             on_store_loss: terms.on_store_loss,
             alert_at: &terms.alert_at,

@@ -16,6 +16,16 @@ pub struct Amendment {
 }
 
 impl Amendment {
+    /// A limit with what was granted on top.
+    pub(super) fn raised(self, limit: Usd) -> Usd {
+        limit.saturating_add(self.granted)
+    }
+
+    /// What counts as spent.
+    pub(super) fn corrected(self, spent: Usd) -> Usd {
+        spent.saturating_add(self.charged).left_after(self.credited)
+    }
+
     /// Both together.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
@@ -45,9 +55,10 @@ pub(super) struct Terms {
     pub on_store_loss: OnStoreLoss,
     pub alert_at: Vec<u8>,
     pub amendment: Amendment,
-    /// Which change of the cap this is; the fleet follows the largest.
+    /// Which change of the limit this is; the fleet follows the largest. What operators granted and corrected is no change
+    /// of the limit: the store adds it up over all nodes.
     pub version: u64,
-    /// Whether the cap changed without a version of its own, and so takes the time as one.
+    /// Whether the limit changed without a version of its own, and so takes the time as one.
     pub unversioned: bool,
     /// Whether it is a session's.
     pub passing: bool,
@@ -96,7 +107,6 @@ impl Terms {
     pub fn amend(&mut self, amendment: Amendment) -> bool {
         let changed = self.amendment != amendment;
         self.amendment = amendment;
-        self.unversioned |= changed;
         changed
     }
 
@@ -123,12 +133,10 @@ impl Terms {
     }
 
     pub fn shown_limit(&self) -> Usd {
-        self.limit.saturating_add(self.amendment.granted)
+        self.amendment.raised(self.limit)
     }
 
     pub fn shown_spent(&self, spent: Usd) -> Usd {
-        spent
-            .saturating_add(self.amendment.charged)
-            .left_after(self.amendment.credited)
+        self.amendment.corrected(spent)
     }
 }

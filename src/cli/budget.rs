@@ -11,7 +11,7 @@ use super::journal;
 use super::setup::{ConfigArg, operator};
 use super::table::{shown, write_table};
 use crate::audit::standing;
-use crate::budget::{Amendment, BudgetId, BudgetSpec, OnStoreLoss, Span};
+use crate::budget::{Balances, BudgetId, BudgetSpec, Ledger, OnStoreLoss};
 use crate::config::Settings;
 use crate::directory::{Amend, Census, Directory};
 use crate::domain::{Moment, Usd};
@@ -118,51 +118,80 @@ struct Standing {
     resets: Option<Moment>,
 }
 
+/// Who says how budgets stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Teller {
+    Gateway,
+    Log,
+    /// The log of one node of a fleet: that node's part.
+    NodesLog,
+}
+
+impl Teller {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Log | Self::NodesLog => "log",
+        }
+    }
+
+    /// What a listing says of itself.
+    const fn note(self) -> &'static str {
+        match self {
+            Self::Gateway => "",
+            Self::Log => "no gateway runs: this is what its log adds up to\n",
+            Self::NodesLog => {
+                "no gateway runs here: this is what the log of this node adds up to, and not what the fleet has spent\n"
+            }
+        }
+    }
+}
+
 fn standings(
     settings: &Settings,
     directory: &Directory,
-) -> anyhow::Result<(Vec<Standing>, &'static str)> {
+) -> anyhow::Result<(Vec<Standing>, Teller)> {
     if settings.listen.admin.port() != 0
         && let Some(answer) = super::admin::get(settings.listen.admin, "/budgets")?
     {
-        return Ok((asked(&answer).context("the gateway's answer")?, "gateway"));
+        let told = asked(&answer).context("the gateway's answer")?;
+        return Ok((told, Teller::Gateway));
     }
-    let census = directory.load()?;
+    let teller = match settings.redis {
+        Some(_) => Teller::NodesLog,
+        None => Teller::Log,
+    };
     let log = standing(&settings.state.dir)?;
-    let now = Moment::now();
+    let all = counted(&directory.load()?, log.spent, log.held, Moment::now());
+    Ok((all, teller))
+}
+
+/// What a log adds up to, by the rules by which a gateway that starts now would count it.
+fn counted(census: &Census, spent: Balances, held: Balances, now: Moment) -> Vec<Standing> {
+    let ledger = Ledger::new(spent);
+    // The same rules find the periods in which something is reserved.
+    let reserved = Ledger::new(held);
+    let amendments = |id: &BudgetId| {
+        let of = census.amendments.iter().filter(|one| one.budget == *id);
+        of.map(|one| (one.period, one.totals)).collect()
+    };
     // What a budget does without its store is not shown.
     let specs = census.all_budgets(OnStoreLoss::Deny);
     let of = |spec: &BudgetSpec| {
-        let span = Span::containing(spec.window, &spec.zone, now);
-        let amended = amendment(&census, &spec.id, span.start);
-        let limit = spec.limit.saturating_add(amended.granted);
-        let counted = log
-            .spent
-            .spent(&spec.id, span.start)
-            .saturating_add(amended.charged);
-        let (spent, reserved) = (
-            counted.left_after(amended.credited),
-            log.held.spent(&spec.id, span.start),
-        );
-        let left = limit.left_after(spent.saturating_add(reserved));
+        let account = ledger.account(spec);
+        account.follow_amendments(amendments(&spec.id));
+        let view = account.view(now);
+        let reserved = reserved.account(spec).view(now).spent;
         Standing {
             budget: spec.id.to_string(),
-            limit,
-            spent,
+            limit: view.limit,
+            spent: view.spent,
             reserved,
-            left,
-            resets: span.end,
+            left: view.left.left_after(reserved),
+            resets: view.resets,
         }
     };
-    Ok((specs.iter().map(of).collect(), "log"))
-}
-
-fn amendment(census: &Census, id: &BudgetId, period: Moment) -> Amendment {
-    let found = census
-        .amendments
-        .iter()
-        .find(|amended| amended.budget == *id && amended.period == period);
-    found.map_or(Amendment::default(), |amended| amended.totals)
+    specs.iter().map(of).collect()
 }
 
 /// The answer of the admin listener's `/budgets`.
@@ -192,7 +221,7 @@ fn asked(answer: &str) -> anyhow::Result<Vec<Standing>> {
 
 fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let (settings, directory) = args.config.directory()?;
-    let (mut all, source) = standings(&settings, &directory)?;
+    let (mut all, teller) = standings(&settings, &directory)?;
     if let Some(budget) = &args.budget {
         all.retain(|standing| standing.budget == *budget);
         if all.is_empty() {
@@ -202,7 +231,7 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if args.json {
         let list = all
             .iter()
-            .map(|standing| json_of(standing, source))
+            .map(|standing| json_of(standing, teller))
             .collect();
         writeln!(out, "{}", Value::Array(list))?;
         return Ok(ExitCode::SUCCESS);
@@ -225,13 +254,11 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         &["BUDGET", "LIMIT", "SPENT", "RESERVED", "LEFT", "RESETS"],
         &rows,
     )?;
-    if source == "log" {
-        writeln!(out, "no gateway runs: this is what its log adds up to")?;
-    }
+    write!(out, "{}", teller.note())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn json_of(standing: &Standing, source: &str) -> Value {
+fn json_of(standing: &Standing, teller: Teller) -> Value {
     json!({
         "budget": standing.budget,
         "limit": standing.limit.to_string(),
@@ -239,7 +266,7 @@ fn json_of(standing: &Standing, source: &str) -> Value {
         "reserved": standing.reserved.to_string(),
         "left": standing.left.to_string(),
         "resets": standing.resets.map(shown),
-        "source": source,
+        "source": teller.as_str(),
     })
 }
 
@@ -254,13 +281,19 @@ fn change(
     let (settings, directory) = config.directory()?;
     let id = BudgetId::parse(budget).with_context(|| format!("`{budget}` is not a budget's id"))?;
     if let Amend::Credit(credit) = change {
-        let (all, _) = standings(&settings, &directory)?;
+        let (all, teller) = standings(&settings, &directory)?;
         let spent = all
             .iter()
             .find(|standing| standing.budget == budget)
             .map(|standing| standing.spent);
         if let Some(spent) = spent.filter(|spent| *spent < credit) {
-            bail!("{credit} is more than the {spent} that are spent");
+            let hint = match teller {
+                Teller::NodesLog => {
+                    " at this node, and its gateway does not run to tell of the fleet"
+                }
+                Teller::Gateway | Teller::Log => "",
+            };
+            bail!("{credit} is more than the {spent} that are spent{hint}");
         }
     }
     let (who, now) = (operator(), Moment::now());
@@ -298,4 +331,38 @@ fn change(
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::parse_file;
+
+    #[test]
+    fn after_a_changed_zone_a_log_is_counted_as_a_gateway_that_starts_would() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        // 2027-01-15, nine in the morning in Berlin.
+        let now = Moment::from_seconds(1_800_000_000);
+        let midnight = Moment::from_seconds(1_800_000_000 - 9 * 3600);
+        let apply = |zone: &str| {
+            let text = format!(
+                "organisation = \"acme\"\n[[team]]\nname = \"a\"\n[[team.budget]]\nwindow = \"day\"\nlimit = \"1.00\"\nzone = \"{zone}\"\n"
+            );
+            let file = parse_file("d", &text).unwrap();
+            directory.apply(&file, false, "test", now).unwrap();
+        };
+        let usd = |text| Usd::parse(text).unwrap();
+        let id = BudgetId::new("team/a/day");
+        apply("Europe/Berlin");
+        let grant = Amend::Grant(usd("0.50"));
+        directory.amend(&id, grant, "test", now).unwrap();
+        apply("Asia/Tokyo");
+        let (mut spent, mut held) = (Balances::new(), Balances::new());
+        spent.add(id.clone(), midnight, usd("0.25"));
+        held.add(id.clone(), midnight, usd("0.10"));
+        let all = counted(&directory.load().unwrap(), spent, held, now);
+        let amounts = [all[0].limit, all[0].spent, all[0].reserved, all[0].left];
+        assert_eq!(amounts, ["1.50", "0.25", "0.10", "1.15"].map(usd));
+    }
 }

@@ -150,18 +150,18 @@ fn cache(t: &mut Table<'_>) -> Cache {
 
 fn models(t: &mut Table<'_>) -> Models {
     let aliases = t.section("aliases", |t| {
-        let read = |value: Value<'_>| Some((value.key().to_owned(), value.text()?.to_owned()));
         let entries = t.entries();
         let names: Vec<String> = entries.iter().map(|value| value.key().to_owned()).collect();
-        for value in &entries {
-            if value.is_text()
-                && value
-                    .text()
-                    .is_some_and(|model| names.iter().any(|name| name == model))
-            {
+        let read = |value: Value<'_>| {
+            if value.key().is_empty() {
+                value.fault("needs a name before it");
+            }
+            let model = value.text()?;
+            if names.iter().any(|name| name == model) {
                 value.fault("names another alias; name the model itself");
             }
-        }
+            Some((value.key().to_owned(), model.to_owned()))
+        };
         entries.into_iter().filter_map(read).collect()
     });
     Models {

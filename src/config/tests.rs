@@ -126,6 +126,15 @@ fn an_alias_of_an_alias_is_a_mistake() {
 }
 
 #[test]
+fn an_alias_without_a_name_or_a_model_is_told_once() {
+    let told = told(&format!(
+        "[models.aliases]\n\"\" = \"x\"\nz = \"\"\n{PROVIDER}"
+    ));
+    assert_eq!(told.matches("is empty").count(), 1, "{told}");
+    assert_eq!(told.matches("needs a name").count(), 1, "{told}");
+}
+
+#[test]
 fn text_that_is_no_toml_is_told_with_its_place() {
     insta::assert_snapshot!(told(&format!(
         "[limits\nbody = \n{PROVIDER}[provider.p]\nx = 1\n"

@@ -90,7 +90,7 @@ pub async fn admit(
         upstream,
         path,
     };
-    enter(session, &standing, &destination, ctx)?;
+    enter(gateway, session, &standing, &destination, ctx)?;
     if endpoint.billed() {
         hold::check_spent(gateway, &standing, ctx)?;
     }
@@ -247,6 +247,7 @@ fn find_upstream(
 /// Passes the limits of the caller and of the provider. How many tokens the request will use is not known before its
 /// body is read, so what its length suggests is taken until the answer is counted: of a length that will be read.
 fn enter(
+    gateway: &Gateway,
     session: &Session,
     standing: &Standing,
     destination: &Destination,
@@ -261,7 +262,10 @@ fn enter(
         0
     };
     for gate in [&standing.gate, &destination.upstream.gate] {
-        match gate.enter(tokens, ctx.row.at) {
+        let passed = gate
+            .check_hours(ctx.row.at)
+            .and_then(|()| gate.enter(tokens, gateway.started.elapsed()));
+        match passed {
             Ok(pass) => ctx.passes.push(pass),
             Err(denied) => {
                 // What a provider has no room for must not use up the team's limits.

@@ -292,10 +292,12 @@ mod tests {
                 granted,
                 returned: ask.returned,
                 used: granted.minus(ask.returned),
-                cap: ask.cap,
+                cap: ask.limit,
                 spent: ask.spent,
                 short: false,
                 overdrawn: Micros::ZERO,
+                limit: ask.limit,
+                changes: ask.changes,
                 alerts: Vec::new(),
             };
             ledger.answered(&ask, &Reply::Answer(answer), now);

@@ -29,7 +29,7 @@ pub mod upstream;
 pub mod verdict;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,6 +61,8 @@ pub struct Gateway {
     pub log: Log,
     pub metrics: Arc<Metrics>,
     pub room: body::BodyRoom,
+    /// What limits per minute count from.
+    pub started: Instant,
     /// Where requests wait for a lease.
     pub lines: Arc<hold::Lines>,
     /// The key under which virtual keys are hashed.

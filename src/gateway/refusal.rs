@@ -371,14 +371,14 @@ fn budget_message(reached: &CapReached, asked: Option<Usd>) -> String {
         limit,
         spent,
         held,
+        left,
         ..
     } = reached;
-    let left = limit.left_after(spent.saturating_add(*held));
     let state = match asked {
         _ if reached.cause != Cause::Cap => format!(
             "this gateway's share of the budget {budget} of ${limit} is used up, and the next has not come yet; try again"
         ),
-        Some(asked) if left > Usd::ZERO => format!(
+        Some(asked) if *left > Usd::ZERO => format!(
             "this request may cost up to ${asked}, and the budget {budget} of ${limit} has ${left} left"
         ),
         _ => format!("the budget {budget} of ${limit} is used up"),
@@ -386,7 +386,12 @@ fn budget_message(reached: &CapReached, asked: Option<Usd>) -> String {
     let resets = reached
         .resets
         .map_or_else(String::new, |at| format!(" It resets at {}.", utc(at)));
-    format!("{state} (${spent} spent, ${held} held by requests in flight).{resets}")
+    // In a fleet.
+    let others = match limit.left_after(spent.saturating_add(*held).saturating_add(*left)) {
+        Usd::ZERO => String::new(),
+        lent => format!(", ${lent} lent to nodes"),
+    };
+    format!("{state} (${spent} spent, ${held} held by requests in flight{others}).{resets}")
 }
 
 fn secret_message(category: &Category, path: &str, others: usize) -> String {

@@ -113,6 +113,10 @@ pub struct Courier {
     boots: Boots,
     /// Who served last.
     served: Option<Served>,
+    /// What kind of fault there was first since the store was last there.
+    fault: Option<String>,
+    /// Whether the log says that the store is away.
+    is_told_away: bool,
     under_way: JoinSet<Said>,
     looks: Looks,
     /// How many budgets have been looked at for silent leases.
@@ -163,6 +167,8 @@ impl Courier {
             traffic: Arc::default(),
             boots,
             served: None,
+            fault: None,
+            is_told_away: false,
             under_way: JoinSet::new(),
             looks: Looks::new(),
             inspected: 0,
@@ -211,6 +217,7 @@ impl Courier {
             self.show();
             self.say_last_words(now);
             self.inspect(now);
+            self.tell(now);
         }
         let room = UNDER_WAY.saturating_sub(self.under_way.len());
         for ask in self.ledger.asks_up_to(room, now) {
@@ -327,7 +334,30 @@ impl Courier {
         self.served = Some(served);
     }
 
-    fn failed(&self, error: &StoreError) {
+    /// Says once in the log that the store is away, and why, and once that it is back.
+    fn tell(&mut self, now: Moment) {
+        let is_away = self.ledger.is_store_away(now);
+        match &self.fault {
+            Some(why) if is_away && !self.is_told_away => {
+                tracing::warn!(
+                    why,
+                    "the lease store is away: budgets spend what they were lent, then do what on_store_loss says"
+                );
+                self.is_told_away = true;
+            }
+            _ if !is_away && self.is_told_away => {
+                tracing::info!("the lease store is back");
+                self.is_told_away = false;
+            }
+            _ => {}
+        }
+        if !is_away {
+            self.fault = None;
+        }
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        self.fault.get_or_insert_with(|| error.kind());
         self.traffic.failed.fetch_add(1, Ordering::Relaxed);
         if matches!(error, StoreError::Unintelligible) {
             self.traffic.unintelligible.fetch_add(1, Ordering::Relaxed);

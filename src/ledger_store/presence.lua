@@ -5,6 +5,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
+-- From before this server's clock was set back: whoever lives shows itself again.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 10)
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '?'
 local since = KEYS[2] and redis.call('HGET', KEYS[2], 'since') or ''

@@ -60,6 +60,20 @@ pub enum StoreError {
     Unintelligible,
 }
 
+impl StoreError {
+    /// What kind of fault this is, without anything that an address or an answer may hold.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Redis(error) => match error.code() {
+                Some(code) => format!("{} ({code})", error.category()),
+                None => error.category().to_owned(),
+            },
+            other => other.to_string(),
+        }
+    }
+}
+
 /// What a node learns where it shows itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {

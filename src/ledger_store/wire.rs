@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use crate::budget::{Answer, Ask, BudgetId, Micros, Purpose, Reply, Status};
+use crate::budget::{Answer, Ask, BudgetId, Changes, Micros, Purpose, Reply, Status};
 use crate::domain::Moment;
 
 /// The script, as the store runs it.
@@ -79,14 +79,17 @@ impl Envelope {
             ask.want.to_string(),
             ask.least.to_string(),
             purpose.to_owned(),
-            ask.cap.to_string(),
-            ask.cap_version.min(Micros::MAX.get()).to_string(),
+            ask.limit.to_string(),
+            ask.limit_version.min(Micros::MAX.get()).to_string(),
             ask.share.to_string(),
             self.quarantine_ms.to_string(),
             expiry_ms(ask, now).to_string(),
             self.liveness_ms.to_string(),
             ask.node_total.to_string(),
             self.server.clone().unwrap_or_default(),
+            ask.changes.granted.to_string(),
+            ask.changes.charged.to_string(),
+            ask.changes.credited.to_string(),
         ];
         arguments.extend(ask.alert_at.iter().map(u8::to_string));
         arguments
@@ -126,7 +129,7 @@ pub fn read_reply(value: &Value) -> Result<Reply, Unintelligible> {
         .ok_or(Unintelligible)?;
     let (status, counts) = match texts.as_slice() {
         ["foreign"] => return Ok(Reply::Foreign),
-        [status, rest @ ..] if rest.len() >= 7 => (*status, rest),
+        [status, rest @ ..] if rest.len() >= 11 => (*status, rest),
         _ => return Err(Unintelligible),
     };
     let status = match status {
@@ -146,7 +149,13 @@ pub fn read_reply(value: &Value) -> Result<Reply, Unintelligible> {
         spent: micros(counts[4])?,
         short: counts[5] == "1",
         overdrawn: micros(counts[6])?,
-        alerts: counts[7..]
+        limit: micros(counts[7])?,
+        changes: Changes {
+            granted: micros(counts[8])?,
+            charged: micros(counts[9])?,
+            credited: micros(counts[10])?,
+        },
+        alerts: counts[11..]
             .iter()
             .map(|percent| percent.parse().map_err(|_| Unintelligible))
             .collect::<Result<_, _>>()?,

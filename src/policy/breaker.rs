@@ -37,10 +37,15 @@ impl Breaker {
             return Ok(());
         }
         let wait = until.saturating_sub(now.micros());
-        if wait > 0 {
+        let next = after(now, terms.pause);
+        if wait > 0 && until <= next {
             return Err(RetryAfter::micros(wait));
         }
-        let next = after(now, terms.pause);
+        if wait > 0 {
+            // The clock was set back, or the pause is a shorter one now. Whoever else sees that does the same.
+            self.open_until.store(next, Ordering::Relaxed);
+            return Err(RetryAfter::micros(next.saturating_sub(now.micros())));
+        }
         self.open_until
             .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
             .map(|_probe| ())
@@ -130,6 +135,17 @@ mod tests {
         for _ in 0..9 {
             assert_eq!(breaker.enter(TERMS, at(61)), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_adds_no_more_than_a_pause() {
+        let breaker = Breaker::default();
+        (0..3).for_each(|_| {
+            breaker.failed(TERMS, at(3600));
+        });
+        assert_eq!(breaker.enter(TERMS, at(0)).unwrap_err().seconds(), 30);
+        assert_eq!(breaker.enter(TERMS, at(20)).unwrap_err().seconds(), 10);
+        assert_eq!(breaker.enter(TERMS, at(30)), Ok(()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::concurrency::{Concurrency, Slot};
 use super::rate::{Pace, RateLimiter, RetryAfter};
@@ -84,14 +85,23 @@ impl RateLimiter {
 }
 
 impl Gate {
-    /// Lets a request in that will use about `tokens`, or says why not; a request that is not let in has taken nothing.
+    /// Whether requests may pass at this hour.
+    ///
+    /// # Errors
+    /// Outside of the hours.
+    pub fn check_hours(&self, now: Moment) -> Result<(), Denied> {
+        match &self.hours {
+            Some(hours) => hours.open(now).map_err(Denied::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a request in that will use about `tokens`, or says why not; a request that is not let in has taken nothing. `now`
+    /// is since the process started: limits per minute do not follow a clock that is set.
     ///
     /// # Errors
     /// The first limit that it does not pass.
-    pub fn enter(self: &Arc<Self>, tokens: u64, now: Moment) -> Result<Pass, Denied> {
-        if let Some(hours) = &self.hours {
-            hours.open(now).map_err(Denied::Closed)?;
-        }
+    pub fn enter(self: &Arc<Self>, tokens: u64, now: Duration) -> Result<Pass, Denied> {
         // Places first: they come back by themselves where a later limit refuses.
         let slots = self.take_slots()?;
         self.take_requests(now)?;
@@ -118,7 +128,7 @@ impl Gate {
         self.concurrent.iter().map(enter).collect()
     }
 
-    fn take_requests(&self, now: Moment) -> Result<(), Denied> {
+    fn take_requests(&self, now: Duration) -> Result<(), Denied> {
         for (taken, limit) in self.requests.iter().enumerate() {
             if let Err(wait) = limit.counter.take(limit.most, now) {
                 self.requests[..taken]
@@ -139,7 +149,7 @@ impl Gate {
             .for_each(|limit| limit.counter.give_back(limit.most));
     }
 
-    fn take_tokens(&self, tokens: u64, now: Moment) -> Result<(), Denied> {
+    fn take_tokens(&self, tokens: u64, now: Duration) -> Result<(), Denied> {
         for (taken, limit) in self.tokens.iter().enumerate() {
             if let Err(wait) = limit.counter.take_tokens(tokens, limit.most, now) {
                 self.tokens[..taken]
@@ -173,12 +183,11 @@ impl Pass {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::Name;
 
     const NOW: Moment = Moment::from_seconds(1_800_000_000);
+    const START: Duration = Duration::ZERO;
 
     fn limits(requests: u32, tokens: u32, concurrent: u32) -> Limits {
         let [requests, tokens, concurrent] = [requests, tokens, concurrent].map(NonZeroU32::new);
@@ -205,23 +214,23 @@ mod tests {
         let limiter = RateLimiter::default();
         let both = [(team(), limits(3, 100, 3)), (user("ada"), limits(9, 9, 1))];
         let gate = Arc::new(limiter.gate(&both, None));
-        let first = gate.enter(5, NOW).unwrap();
+        let first = gate.enter(5, START).unwrap();
         for _ in 0..10 {
             assert_eq!(
-                gate.enter(5, NOW).unwrap_err(),
+                gate.enter(5, START).unwrap_err(),
                 Denied::Concurrent { of: user("ada") }
             );
         }
         first.settle(9);
         for _ in 0..10 {
             assert!(
-                matches!(gate.enter(5, NOW).unwrap_err(), Denied::Tokens { of, .. } if of == user("ada"))
+                matches!(gate.enter(5, START).unwrap_err(), Denied::Tokens { of, .. } if of == user("ada"))
             );
         }
         let others = Arc::new(limiter.gate(&[(team(), limits(3, 100, 3))], None));
-        let passes: Vec<Pass> = (0..2).map(|_| others.enter(1, NOW).unwrap()).collect();
+        let passes: Vec<Pass> = (0..2).map(|_| others.enter(1, START).unwrap()).collect();
         assert!(
-            matches!(others.enter(1, NOW).unwrap_err(), Denied::Requests { of, .. } if of == team())
+            matches!(others.enter(1, START).unwrap_err(), Denied::Requests { of, .. } if of == team())
         );
         drop(passes);
     }
@@ -232,23 +241,23 @@ mod tests {
         let both = [(team(), limits(1, 9, 1)), (user("ada"), limits(1, 0, 0))];
         let gate = Arc::new(limiter.gate(&both, None));
         for _ in 0..3 {
-            gate.enter(9, NOW).unwrap().cancel();
+            gate.enter(9, START).unwrap().cancel();
         }
-        gate.enter(9, NOW).unwrap().settle(0);
-        assert!(matches!(gate.enter(9, NOW), Err(Denied::Requests { .. })));
+        gate.enter(9, START).unwrap().settle(0);
+        assert!(matches!(gate.enter(9, START), Err(Denied::Requests { .. })));
     }
 
     #[test]
     fn a_reload_does_not_forgive_what_was_taken() {
         let limiter = RateLimiter::default();
         let gate = |most| Arc::new(limiter.gate(&[(team(), limits(most, 0, 0))], None));
-        let _pass = gate(1).enter(0, NOW).unwrap();
-        assert!(gate(1).enter(0, NOW).is_err());
+        let _pass = gate(1).enter(0, START).unwrap();
+        assert!(gate(1).enter(0, START).is_err());
         assert!(
-            gate(2).enter(0, NOW).is_err(),
+            gate(2).enter(0, START).is_err(),
             "half a minute's share of two was taken by one of one"
         );
-        assert!(gate(2).enter(0, NOW.plus(Duration::from_secs(30))).is_ok());
+        assert!(gate(2).enter(0, Duration::from_secs(30)).is_ok());
     }
 
     #[test]
@@ -257,17 +266,17 @@ mod tests {
         let hours = Hours::parse("mon 08:00-09:00 UTC").unwrap();
         let gate = Arc::new(limiter.gate(&[(team(), limits(1, 0, 0))], Some(hours)));
         // 2027-01-15, a Friday.
-        let Err(Denied::Closed(closed)) = gate.enter(0, NOW) else {
+        let Err(Denied::Closed(closed)) = gate.check_hours(NOW) else {
             panic!("open on a Friday")
         };
-        assert!(gate.enter(0, closed.opens.unwrap()).is_ok());
+        assert!(gate.check_hours(closed.opens.unwrap()).is_ok());
     }
 
     #[test]
     fn without_limits_everything_passes() {
         let gate = Arc::new(RateLimiter::default().gate(&[(team(), Limits::default())], None));
         for _ in 0..10_000 {
-            gate.enter(u64::MAX, NOW).unwrap().settle(u64::MAX);
+            gate.enter(u64::MAX, START).unwrap().settle(u64::MAX);
         }
     }
 }

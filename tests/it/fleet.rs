@@ -197,6 +197,73 @@ async fn a_fleet_without_its_redis_spends_what_it_was_lent_and_the_grace() {
     assert_eq!(served, 5, "without its Redis");
 }
 
+/// Waits until Redis holds the budget to a cap of so many micro-dollars.
+async fn cap_becomes(redis: &Redis, cap: &str) {
+    let late = Instant::now() + Duration::from_secs(10);
+    loop {
+        let told = redis.cli(&["HGET", "tollgate:{team/payments/total}:0", "cap"]);
+        if told.trim() == cap {
+            return;
+        }
+        assert!(Instant::now() < late, "the cap stays {told}, not {cap}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn grants_at_several_nodes_add_up_and_a_restart_makes_no_old_limit_new() {
+    let (provider, redis) = (Provider::start().await, Redis::start());
+    let budget = "team/payments/total";
+    let [one, mut two] = [(); 2].map(|()| Node::start(&provider, &redis, "1.00", ""));
+    two.home.run(&["budget", "grant", budget, "0.01"]);
+    cap_becomes(&redis, "1010000").await;
+    one.home.run(&["budget", "grant", budget, "0.02"]);
+    one.home.run(&["budget", "adjust", budget, "+0.20"]);
+    cap_becomes(&redis, "830000").await;
+    let told = one.gateway.admin("/budgets").await.text().await;
+    let told = told.expect("text");
+    assert!(told.contains(r#""limit":"1.03""#), "{told}");
+    assert!(told.contains(r#""spent":"0.20""#), "{told}");
+    two.gateway.kill();
+    two.gateway.wait(Duration::from_secs(5));
+    let text = std::fs::read_to_string(one.home.path("directory.toml")).expect("it is there");
+    one.home
+        .write("directory.toml", &text.replace("\"1.00\"", "\"0.50\""));
+    one.home.apply();
+    cap_becomes(&redis, "330000").await;
+    // The directory of the other node says 1.00 still.
+    let gateway = two.home.serve();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cap_becomes(&redis, "330000").await;
+    drop(gateway);
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_be_used_is_told_of_once_and_is_no_budgets_doing() {
+    let (provider, redis) = (Provider::start().await, Redis::start());
+    let home = Node::home(&provider, &redis, "1.00", "on_store_loss = \"deny\"");
+    redis.cli(&["CONFIG", "SET", "requirepass", "opensesame"]);
+    let node = Node::under(home);
+    let client = reqwest::Client::new();
+    assert_eq!(node.status(&client).await, 503);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(node.status(&client).await, 503);
+    let log = node.gateway.log();
+    assert_eq!(log.matches("the lease store is away").count(), 1, "{log}");
+    assert!(log.contains("NOAUTH"), "{log}");
+    assert!(!log.contains("refused its first request"), "{log}");
+    let metrics = node.gateway.admin("/metrics").await.text().await;
+    let metrics = metrics.expect("text");
+    assert!(!metrics.contains("silence_seconds"), "{metrics}");
+    assert!(!metrics.contains("event=\"refused\""), "{metrics}");
+    redis.cli(&["-a", "opensesame", "CONFIG", "SET", "requirepass", ""]);
+    let late = Instant::now() + Duration::from_secs(10);
+    while !node.gateway.log().contains("the lease store is back") {
+        assert!(Instant::now() < late, "{}", node.gateway.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_node_that_listens_serves_its_first_request() {
     let (provider, redis) = (Provider::start().await, Redis::start());

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::budget::spec::BudgetId;
+use crate::budget::terms::Amendment;
 use crate::budget::window::Span;
 use crate::domain::Usd;
 
@@ -63,6 +64,24 @@ impl fmt::Display for Micros {
     }
 }
 
+/// What operators granted and corrected in a period, as the store counts it. Totals: they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub granted: Micros,
+    pub charged: Micros,
+    pub credited: Micros,
+}
+
+impl From<Amendment> for Changes {
+    fn from(amendment: Amendment) -> Self {
+        Self {
+            granted: Micros::floor(amendment.granted),
+            charged: Micros::ceil(amendment.charged),
+            credited: Micros::floor(amendment.credited),
+        }
+    }
+}
+
 /// One life of one node: `node` stays through restarts, `boot` is new with every start and never comes again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Boot {
@@ -115,9 +134,12 @@ pub struct Ask {
     pub want: Micros,
     /// The smallest grant that would help.
     pub least: Micros,
-    pub cap: Micros,
-    /// The newest version of the cap wins.
-    pub cap_version: u64,
+    /// Without what operators granted and corrected.
+    pub limit: Micros,
+    /// The newest version of the limit wins.
+    pub limit_version: u64,
+    /// What operators changed at this node; the store adds up what it hears of all nodes.
+    pub changes: Changes,
     /// One grant is at most this part of what is free: one over this number.
     pub share: u32,
     /// Percent of the cap at which one node, and one only, is told.
@@ -158,12 +180,16 @@ pub struct Answer {
     pub returned: Micros,
     /// Spent and lent out over all leases.
     pub used: Micros,
+    /// What may be spent in all: the limit with all changes.
     pub cap: Micros,
     pub spent: Micros,
     /// Whether some node lately asked for more than it got.
     pub short: bool,
     /// What this node has spent beyond what it was lent, over all its lives: so much of its grace is gone.
     pub overdrawn: Micros,
+    pub limit: Micros,
+    /// Of all nodes.
+    pub changes: Changes,
     /// The thresholds that this lease was chosen to report.
     pub alerts: Vec<u8>,
 }
@@ -180,7 +206,7 @@ impl Ask {
     /// The last word of a former boot of this node: it spent this much, and the rest of its lease goes back. To be said only
     /// once that boot is surely dead and `spent` covers everything that it ever admitted.
     #[must_use]
-    pub fn last_word(boot: Boot, budget: BudgetId, span: Span, spent: Usd, cap: Usd) -> Self {
+    pub fn last_word(boot: Boot, budget: BudgetId, span: Span, spent: Usd, limit: Usd) -> Self {
         Self {
             budget,
             span,
@@ -194,8 +220,9 @@ impl Ask {
             node_total: Micros::ZERO,
             want: Micros::ZERO,
             least: Micros::ZERO,
-            cap: Micros::floor(cap),
-            cap_version: 0,
+            limit: Micros::floor(limit),
+            limit_version: 0,
+            changes: Changes::default(),
             share: 2,
             alert_at: Vec::new(),
         }

@@ -10,7 +10,7 @@ mod pace;
 
 pub(super) use fleet::{Fleet, World};
 pub use fleet::{FleetOptions, FleetView, StoreNews};
-pub use message::{Answer, Ask, Boot, Micros, Purpose, Reply, Status};
+pub use message::{Answer, Ask, Boot, Changes, Micros, Purpose, Reply, Status};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use self::pace::Pace;
 use super::pool::{Pool, Standing};
 use super::spec::{BudgetId, OnStoreLoss};
+use super::terms::Amendment;
 use super::window::Span;
 use crate::domain::{Moment, Usd};
 
@@ -39,9 +40,12 @@ pub(super) struct Terms<'a> {
     pub span: Span,
     /// Whether the budget is no more.
     pub retired: bool,
-    /// The cap with everything granted and corrected.
+    pub limit: Usd,
+    pub limit_version: u64,
+    /// What operators granted and corrected at this node.
+    pub amendment: Amendment,
+    /// The limit with that.
     pub cap: Usd,
-    pub cap_version: u64,
     /// Whether spending needs money from the lease at all; without, it only reports.
     pub hard: bool,
     pub on_store_loss: OnStoreLoss,
@@ -55,6 +59,22 @@ impl Terms<'_> {
     fn is_over(&self, world: &World) -> bool {
         self.retired || self.span.end.is_some_and(|end| end <= world.now)
     }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            limit: Micros::floor(self.limit),
+            version: self.limit_version,
+            changes: self.amendment.into(),
+        }
+    }
+}
+
+/// What the cap is made of, as this node tells the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bounds {
+    limit: Micros,
+    version: u64,
+    changes: Changes,
 }
 
 /// The fleet's position as the store last told it.
@@ -65,6 +85,34 @@ pub(super) struct FleetPosition {
     pub spent: Usd,
     /// What this lease had reported as spent in that.
     pub reported: Usd,
+    limit: Usd,
+    changes: Changes,
+    /// What this node had told of its own in that.
+    told: Bounds,
+}
+
+impl FleetPosition {
+    /// The limit that holds; `own` is newer where the store has not heard of it yet.
+    pub fn limit(&self, own: Usd, version: u64) -> Usd {
+        if version > self.told.version {
+            own
+        } else {
+            self.limit
+        }
+    }
+
+    /// What operators changed at all nodes, with what this one has not told yet.
+    pub fn amendment(&self, own: Amendment) -> Amendment {
+        let (all, told) = (self.changes, self.told.changes);
+        let with = |all: Micros, own: Usd, told: Micros| {
+            all.usd().saturating_add(own.left_after(told.usd()))
+        };
+        Amendment {
+            granted: with(all.granted, own.granted, told.granted),
+            charged: with(all.charged, own.charged, told.charged),
+            credited: with(all.credited, own.credited, told.credited),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +130,8 @@ pub(super) struct Lease {
     reported: Micros,
     /// What the store is known to have heard of as returned.
     told_returned: Micros,
+    /// What was last told of the cap.
+    told: Bounds,
     phase: Phase,
     /// Nano-dollars lent to ourselves while the store is away.
     grace: u64,
@@ -116,6 +166,7 @@ impl Lease {
             answered_seq: 0,
             reported: Micros::ZERO,
             told_returned: Micros::ZERO,
+            told: Bounds::default(),
             phase: Phase::Fresh,
             grace: 0,
             grace_used: 0,
@@ -192,7 +243,8 @@ impl Lease {
             Purpose::Beat
         };
         let shows = !terms.passing || self.granted.minus(self.returned) > spent;
-        if !self.is_due(spent, want, purpose, shows, world) {
+        let changed = self.told != terms.bounds();
+        if !changed && !self.is_due(spent, want, purpose, shows, world) {
             return None;
         }
         Some(self.message(standing, spent, want, purpose, terms, world))
@@ -279,7 +331,9 @@ impl Lease {
         };
         let unspent = fleet.used.left_after(fleet.spent);
         let own = self.leased().left_after(fleet.reported);
-        let recent = |at| world.now.since(at) < world.options.return_time;
+        // A clock that went back does not make it wait for longer.
+        let between = |at: Moment| world.now.since(at).max(at.since(world.now));
+        let recent = |at| between(at) < world.options.return_time;
         unspent.left_after(own) >= amount && self.exhausted_at.is_none_or(recent)
     }
 
@@ -321,6 +375,13 @@ impl Lease {
                 cap: answer.cap.usd(),
                 spent: answer.spent.usd(),
                 reported: ask.spent.usd(),
+                limit: answer.limit.usd(),
+                changes: answer.changes,
+                told: Bounds {
+                    limit: ask.limit,
+                    version: ask.limit_version,
+                    changes: ask.changes,
+                },
             });
         }
         if answer.status != Status::Closed {
@@ -352,7 +413,7 @@ impl Lease {
         if terms.is_over(world) || world.draining || !terms.hard {
             return 0;
         }
-        let cap = terms.cap.nanos();
+        let cap = self.fleet.map_or(terms.cap, |fleet| fleet.cap).nanos();
         let short = self.fleet_short || self.last == Some(Status::Exhausted);
         let floor = if short || terms.passing {
             0
@@ -371,12 +432,13 @@ impl Lease {
         terms: &Terms,
         world: &World,
     ) -> Standing {
+        // More is spent and lent than a lowered cap allows: nobody keeps what lies ready.
         let over_cap = self.fleet.is_some_and(|fleet| fleet.used > fleet.cap);
-        let eager = target == 0 || self.fleet_short || over_cap || self.pace.is_idle(world);
-        let keep = if eager {
-            target
-        } else {
-            target.saturating_mul(4)
+        let eager = target == 0 || self.fleet_short || self.pace.is_idle(world);
+        let keep = match (over_cap, eager) {
+            (true, _) => 0,
+            (false, true) => target,
+            (false, false) => target.saturating_mul(4),
         };
         if !terms.hard || self.grace > 0 || standing.free <= keep {
             return standing;
@@ -436,6 +498,7 @@ impl Lease {
         self.answered = false;
         self.asked_at = Some(world.now);
         self.era = world.era;
+        self.told = terms.bounds();
         Ask {
             budget: terms.id.clone(),
             span: terms.span,
@@ -453,8 +516,9 @@ impl Lease {
             },
             want,
             least: self.pace.least(standing.free).min(want),
-            cap: Micros::floor(terms.cap),
-            cap_version: terms.cap_version,
+            limit: self.told.limit,
+            limit_version: self.told.version,
+            changes: self.told.changes,
             share: world.nodes.saturating_mul(2).max(2),
             alert_at: terms.alert_at.to_vec(),
         }

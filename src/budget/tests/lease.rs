@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{NOON, team, usd};
 use crate::budget::{
-    Account, Answer, Ask, AtCap, Balances, Boot, BudgetSpec, Cause, EventKind, FleetOptions, Grace,
-    Ledger, Micros, OnStoreLoss, Purpose, Reply, Reservation, SessionId, SessionTerms, Status,
-    StoreNews,
+    Account, Amendment, Answer, Ask, AtCap, Balances, Boot, BudgetSpec, Cause, Changes, EventKind,
+    FleetOptions, Grace, Ledger, Micros, OnStoreLoss, Purpose, Reply, Reservation, SessionId,
+    SessionTerms, Status, StoreNews,
 };
 use crate::domain::{KeyId, Moment, Usd};
 
@@ -94,6 +94,8 @@ fn lent(dollars: &str) -> Answer {
         spent: Micros::ZERO,
         short: false,
         overdrawn: Micros::ZERO,
+        limit: micros("10.00"),
+        changes: Changes::default(),
         alerts: Vec::new(),
     }
 }
@@ -385,8 +387,113 @@ fn a_changed_cap_is_told_under_a_newer_version() {
     });
     node.pass(6);
     let ask = node.ask().unwrap();
-    assert_eq!(ask.cap, micros("20.00"));
-    assert!(ask.cap_version > first.cap_version);
+    assert_eq!(ask.limit, micros("20.00"));
+    assert!(ask.limit_version > first.limit_version);
+}
+
+#[test]
+fn a_grant_is_told_at_once_and_makes_no_old_limit_new() {
+    let known = BudgetSpec {
+        revision: 7,
+        ..spec(OnStoreLoss::Deny)
+    };
+    let node = Node::with(&known);
+    let since = node.accounts[0].view(node.now).since;
+    let grant = Amendment {
+        granted: usd("0.50"),
+        ..Amendment::default()
+    };
+    let amend = |totals| node.ledger.amend(&known.id, vec![(since, totals)]).unwrap();
+    amend(grant);
+    let first = node.lent("1.00");
+    assert_eq!((first.limit_version, first.limit), (7, micros("10.00")));
+    assert_eq!(first.changes.granted, micros("0.50"));
+    assert_eq!(node.ask(), None);
+    amend(Amendment {
+        charged: usd("2.00"),
+        ..grant
+    });
+    let view = node.accounts[0].view(node.now);
+    assert_eq!(view.spent, usd("2.00"), "before the store has heard of it");
+    let second = node.ask().unwrap();
+    assert_eq!((second.limit_version, second.want), (7, Micros::ZERO));
+    assert_eq!(second.changes.charged, micros("2.00"));
+}
+
+#[test]
+fn how_a_budget_stands_is_what_the_fleet_holds_it_to() {
+    let node = Node::new();
+    let ask = node.ask().unwrap();
+    // At other nodes the limit was set to eight dollars, one was granted and three were charged.
+    let others = Answer {
+        cap: micros("6.00"),
+        limit: micros("8.00"),
+        changes: Changes {
+            granted: micros("1.00"),
+            charged: micros("3.00"),
+            credited: Micros::ZERO,
+        },
+        spent: micros("1.00"),
+        used: micros("2.50"),
+        ..lent("1.00")
+    };
+    node.answer(&ask, others);
+    let view = node.accounts[0].view(node.now);
+    let amounts = [view.limit, view.spent, view.left];
+    assert_eq!(amounts, ["9.00", "4.00", "4.50"].map(usd));
+}
+
+#[test]
+fn nothing_lies_ready_under_a_cap_that_is_passed() {
+    let mut node = Node::new();
+    let ask = node.ask().unwrap();
+    node.answer(&ask, lent("1.00"));
+    assert!(node.room() > Usd::ZERO);
+    node.pass(1);
+    let ask = node.ask().unwrap();
+    let lowered = Answer {
+        cap: micros("0.50"),
+        limit: micros("0.50"),
+        ..lent("1.00")
+    };
+    node.answer(&ask, lowered);
+    node.pass(1);
+    assert_eq!(node.ask().unwrap().returned, micros("1.00"));
+    assert_eq!(node.room(), Usd::ZERO);
+}
+
+#[test]
+fn what_an_alerting_budget_has_left_is_told() {
+    let node = Node::with(&BudgetSpec {
+        at_cap: AtCap::Alert,
+        ..spec(OnStoreLoss::Deny)
+    });
+    let ask = node.ask().unwrap();
+    let spent = Answer {
+        spent: micros("4.00"),
+        ..lent("0.00")
+    };
+    node.answer(&ask, spent);
+    assert_eq!(node.accounts[0].view(node.now).left, usd("6.00"));
+}
+
+#[test]
+fn only_the_cap_is_told_of_as_a_refusal() {
+    let mut node = Node::new();
+    node.lent("1.00");
+    node.pass(9);
+    assert_eq!(node.spend("5.00"), Err(Cause::StoreAway));
+    assert!(node.ledger.events().is_empty());
+    let view = node.ledger.fleet_view(node.now);
+    assert_eq!((view.refused, view.refused_away), (1, 1));
+    assert_eq!(node.spend("11.00"), Err(Cause::Cap));
+    let kinds: Vec<_> = node
+        .ledger
+        .events()
+        .into_iter()
+        .map(|one| one.kind)
+        .collect();
+    assert_eq!(kinds, [EventKind::Refused]);
 }
 
 #[test]

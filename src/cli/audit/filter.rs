@@ -87,13 +87,15 @@ pub fn time(text: &str) -> Result<Moment, String> {
 fn when(text: &str, now: Moment) -> Option<Moment> {
     if let Some(ago) = ago(text) {
         let micros = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
-        return Some(Moment::from_micros(now.micros().saturating_sub(micros)));
+        // Nothing is older than 1970, and stores know no earlier time.
+        let at = now.micros().saturating_sub(micros).max(0);
+        return Some(Moment::from_micros(at));
     }
     let at = text.parse().or_else(|_| {
         let date: Date = text.parse()?;
         Ok::<Timestamp, jiff::Error>(date.to_zoned(TimeZone::UTC)?.timestamp())
     });
-    Some(Moment::from_micros(at.ok()?.as_microsecond()))
+    Some(Moment::from_micros(at.ok()?.as_microsecond().max(0)))
 }
 
 /// `90s`, `30m`, `24h`, `7d`, `4w`.
@@ -122,6 +124,9 @@ mod tests {
         assert_eq!(seconds("24h"), 1_790_000_000 - 86_400);
         assert_eq!(seconds("2026-11-01"), 1_793_491_200);
         assert_eq!(seconds("2026-11-01T01:00:00+01:00"), 1_793_491_200);
+        for long_ago in ["999999d", "1000000h", "0001-01-01"] {
+            assert_eq!(seconds(long_ago), 0, "{long_ago}");
+        }
         for wrong in [
             "",
             "h",

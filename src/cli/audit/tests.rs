@@ -165,6 +165,11 @@ fn verify_succeeds_until_a_row_is_changed_and_then_names_it() {
         "{told}"
     );
     done(&dir, &["audit", "verify", "--log"]);
+    let empty = dir.path().join("seals");
+    std::fs::write(&empty, "\n").unwrap();
+    let empty = empty.display().to_string();
+    let (code, told) = run(&dir, &["audit", "verify", "--seals", &empty]);
+    assert_ne!(code, format!("{:?}", ExitCode::SUCCESS), "{told}");
 
     let state = dir.path().join("state");
     let at = row(0, 0).at.micros().unsigned_abs();

@@ -1,15 +1,15 @@
 //! `audit verify`: what holds, and the first row that does not.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 
 use crate::audit::LogSource;
-use crate::audit::chain::read_public_key;
+use crate::audit::chain::{Seal, read_public_key};
 use crate::audit::verify::{Report, verify};
 use crate::audit::witness::read_seals;
 use crate::cli::setup::ConfigArg;
@@ -45,7 +45,7 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     };
     let key = read_public_key(&path).with_context(|| path.display().to_string())?;
     let witnessed = match &args.seals {
-        Some(path) => read_seals(path).with_context(|| path.display().to_string())?,
+        Some(path) => witnessed(path)?,
         None => Vec::new(),
     };
     let mut damage = Vec::new();
@@ -73,6 +73,17 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The seals that a witness kept. Without any, nothing would be compared.
+fn witnessed(path: &Path) -> anyhow::Result<Vec<Seal>> {
+    let seals = read_seals(path).with_context(|| path.display().to_string())?;
+    ensure!(
+        !seals.is_empty(),
+        "{}: there is no seal in it",
+        path.display()
+    );
+    Ok(seals)
 }
 
 fn write_json(report: &Report, damage: &[String], out: &mut dyn Write) -> anyhow::Result<()> {

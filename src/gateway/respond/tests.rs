@@ -1,6 +1,7 @@
 //! Every refusal in every form, as clients get it: pinned, because clients match on it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::*;
 use crate::budget::{BudgetId, CapReached, Cause};
@@ -16,16 +17,16 @@ fn wait() -> RetryAfter {
     let limiter = RateLimiter::default();
     let pace = limiter.pace(&Subject::Team(Name::new("payments")));
     let one = std::num::NonZeroU32::MIN;
-    pace.take(one, NOW).unwrap();
-    pace.take(one, NOW).unwrap_err()
+    pace.take(one, Duration::ZERO).unwrap();
+    pace.take(one, Duration::ZERO).unwrap_err()
 }
 
 /// One for which nobody should wait.
 fn long_wait() -> RetryAfter {
     let pace = RateLimiter::default().token_pace(&Subject::Team(Name::new("payments")));
     let one = std::num::NonZeroU32::MIN;
-    pace.take_tokens(10, one, NOW).unwrap();
-    pace.take_tokens(10, one, NOW).unwrap_err()
+    pace.take_tokens(10, one, Duration::ZERO).unwrap();
+    pace.take_tokens(10, one, Duration::ZERO).unwrap_err()
 }
 
 fn budget(cause: Cause, asked: Option<Usd>) -> Refusal {
@@ -35,6 +36,7 @@ fn budget(cause: Cause, asked: Option<Usd>) -> Refusal {
             limit: Usd::from_nanos(100_000_000_000),
             spent: Usd::from_nanos(99_000_000_000),
             held: Usd::from_nanos(500_000_000),
+            left: Usd::from_nanos(500_000_000),
             resets: Some(NOW),
             cause,
         },

@@ -3,7 +3,7 @@
 use redis::Connection;
 
 use super::server::Server;
-use crate::budget::{Answer, Ask, Boot, BudgetId, Micros, Purpose, Reply, Span, Status};
+use crate::budget::{Answer, Ask, Boot, BudgetId, Changes, Micros, Purpose, Reply, Span, Status};
 use crate::domain::{Moment, Usd};
 use crate::ledger_store::{Envelope, SCRIPT, read_reply};
 
@@ -290,28 +290,116 @@ fn a_cost_above_the_lease_is_booked_past_the_cap() {
 fn the_newest_cap_counts_and_a_lowered_one_grants_nothing() {
     let mut bench = Bench::new();
     bench.answer(&Ask {
-        cap_version: 5,
+        limit_version: 5,
         ..wants("a", 1, 800)
     });
     let raised = Ask {
-        cap: m(2000),
-        cap_version: 7,
+        limit: m(2000),
+        limit_version: 7,
         ..wants("a", 2, 700)
     };
     assert_eq!(bench.answer(&raised).granted, m(1500));
     let stale = Ask {
-        cap: m(9000),
-        cap_version: 6,
+        limit: m(9000),
+        limit_version: 6,
         ..wants("b", 1, 5000)
     };
     assert_eq!(bench.answer(&stale).granted, m(500));
     let lowered = Ask {
-        cap: m(100),
-        cap_version: 8,
+        limit: m(100),
+        limit_version: 8,
         ..wants("a", 3, 10)
     };
     let answer = bench.answer(&lowered);
     assert_eq!((answer.status, answer.cap), (Status::Exhausted, m(100)));
+}
+
+/// An ask of a node where operators granted, charged and credited so much.
+fn changed(node: &str, seq: u64, changes: [u64; 3]) -> Ask {
+    let [granted, charged, credited] = changes.map(m);
+    Ask {
+        limit_version: 5,
+        changes: Changes {
+            granted,
+            charged,
+            credited,
+        },
+        ..wants(node, seq, 0)
+    }
+}
+
+#[test]
+fn what_operators_change_adds_up_over_the_nodes_and_counts_once() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.answer(&changed("a", 1, [100, 0, 0])).cap, m(1100));
+    assert_eq!(bench.answer(&changed("b", 1, [10, 300, 0])).cap, m(810));
+    assert_eq!(bench.answer(&changed("a", 2, [100, 0, 50])).cap, m(860));
+    // A node that starts again tells the same totals under another lease, one that was set up anew tells none.
+    let again = Ask {
+        boot: Boot::new("a", "2").unwrap(),
+        ..changed("a", 1, [100, 0, 50])
+    };
+    bench.answer(&again);
+    let told = bench.answer(&changed("b", 2, [0, 0, 0]));
+    assert_eq!((told.cap, told.limit), (m(860), m(1000)));
+    assert_eq!(told.changes, changed("a", 0, [110, 300, 50]).changes);
+    // A lowered limit holds whoever tells of changes later.
+    let lowered = Ask {
+        limit: m(500),
+        limit_version: 6,
+        ..changed("b", 3, [10, 300, 0])
+    };
+    assert_eq!(bench.answer(&lowered).cap, m(360));
+    assert_eq!(bench.answer(&changed("a", 3, [120, 0, 50])).cap, m(380));
+    let all = bench.answer(&changed("c", 1, [0, 999, 0]));
+    assert_eq!((all.cap, all.status), (Micros::ZERO, Status::Ok));
+}
+
+#[test]
+fn a_hash_of_an_older_release_keeps_its_spending() {
+    let mut bench = Bench::new();
+    let key = bench.key();
+    let fields = [
+        "v",
+        "1",
+        "cap",
+        "1010",
+        "capv",
+        "1795262399000000",
+        "used",
+        "700",
+    ];
+    let rest = ["spent", "600", "warm", "0", "n:a", "600", "server", "first"];
+    let mut command = redis::cmd("HSET");
+    command.arg(key).arg(&fields).arg(&rest);
+    command.exec(&mut bench.store).unwrap();
+    let unversioned = bench.answer(&wants("b", 1, 0));
+    assert_eq!((unversioned.cap, unversioned.used), (m(1010), m(700)));
+    let told = bench.answer(&changed("a", 1, [10, 0, 0]));
+    assert_eq!((told.limit, told.cap), (m(1000), m(1010)));
+    assert_eq!((told.spent, told.used), (m(600), m(700)));
+}
+
+#[test]
+fn a_clock_that_was_wrong_makes_nobody_wait_once_it_is_right() {
+    let mut bench = Bench::new();
+    let hour = 3_600_000;
+    bench.pass(hour);
+    bench.envelope.server = Some("second".to_owned());
+    assert_eq!(bench.answer(&wants("a", 1, 1)).status, Status::Warming);
+    bench.envelope.now_ms = bench.envelope.now_ms.map(|now| now - hour);
+    assert_eq!(bench.answer(&wants("a", 2, 1)).status, Status::Warming);
+    // A budget that is new waits for as long as after a loss, once.
+    assert_eq!(bench.answer(&wants_another("new")).status, Status::Warming);
+    bench.pass(3_000);
+    assert_eq!(bench.answer(&wants("a", 3, 1)).granted, m(1));
+    assert_eq!(bench.answer(&wants_another("newer")).status, Status::Ok);
+    let short = bench.answer(&wants("a", 4, 5_000));
+    assert!(short.short);
+    bench.envelope.now_ms = bench.envelope.now_ms.map(|now| now - hour);
+    bench.answer(&wants("a", 5, 0));
+    bench.pass(6_000);
+    assert!(!bench.answer(&wants("a", 6, 0)).short);
 }
 
 #[test]
@@ -334,8 +422,8 @@ fn the_largest_amounts_stay_exact() {
     let mut bench = Bench::new();
     let most = Micros::MAX.get();
     let all = |node, seq, want| Ask {
-        cap: Micros::MAX,
-        cap_version: 9,
+        limit: Micros::MAX,
+        limit_version: 9,
         ..wants(node, seq, want)
     };
     assert_eq!(bench.answer(&all("a", 1, most - 1)).granted, m(most - 1));
