@@ -13,6 +13,7 @@ use super::cache::{Kept, Ticket};
 use super::choice::{self, Chosen};
 use super::ctx::{Ctx, Passage, Terms};
 use super::hold::{self, Held};
+use super::leftover::Leftover;
 use super::listing::Listing;
 use super::redact::Redacted;
 use super::refusal::Refusal;
@@ -138,6 +139,10 @@ pub(super) async fn with_body(
     let mut passage = outgoing(destination, read, &ask, chosen, held.as_ref())?;
     passage.ticket = ticket;
     passage.restores_into_network = standing.team.policy.restore_in_network_commands;
+    let keeps = passage.endpoint == Endpoint::Responses && ask.demand.opaque;
+    if keeps && standing.team.actions.redacts() {
+        passage.leftover = Some(Leftover::default());
+    }
     if let Some(held) = held {
         held.give_to(&mut passage);
     }
@@ -264,6 +269,7 @@ fn passage(
         may_be_billed: false,
         restorations: Restorations::default(),
         restores_into_network: false,
+        leftover: None,
         listing: None,
         ticket: None,
         relay: None,
