@@ -55,7 +55,7 @@ FEES = {
     "gemini": {"web_search": "35"},
     "groq": {"web_search": "8", "tool_call": "5"},
     "mistral": {"web_search": "30", "code_session": "0.03", "image": "0.1"},
-    "openai": {"web_search": "25", "tool_call": "2.5", "code_session": "0.03", "image": "0.25"},
+    "openai": {"web_search": "10", "web_search_preview": "25", "tool_call": "2.5", "code_session": "0.03", "image": "0.25"},
     "vertex": {"web_search": "45"},
     "xai": {"web_search": "25", "tool_call": "5"},
 }
@@ -189,8 +189,10 @@ def model(provider, key, entry):
         lines.append(f"max_output = {output:_}")
     if (factor := regional(entry)) and factor > 1:
         lines.append(f'regional = "{decimal(factor)}"')
-    if fee(entry):
-        lines.append(f'fees = {{ web_search = "{fee(entry)}" }}')
+    if own := fee(entry):
+        # The list has OpenAI's price of the earlier tool, where that differs, unless the model searches without one.
+        earlier = provider == "openai" and own != FEES[provider]["web_search"] and "-search" not in key
+        lines.append(f'fees = {{ {"web_search_preview" if earlier else "web_search"} = "{own}" }}')
     lines.append(f"price = {{ {inline(standard['base'])} }}")
     if standard["over"]:
         lines.append(f"over = {steps(standard)}")
@@ -237,7 +239,8 @@ def main():
     print(f'revision = "{options.edition}"\n')
     print("# How often a provider may call its own tools in a request that sets no bound, and what one result adds: for quotes.")
     print("[terms]\ntool_calls = 10\ntool_result_tokens = 20_000")
-    print("\n# `tier` and `regional` say what the account does with requests that name neither.")
+    print("\n# `tier` and `regional` say what the account does with requests that name neither. `web_search_preview` is the price of")
+    print("# OpenAI's earlier tool; where only `web_search` is told, that holds for both.")
     for provider, fees in FEES.items():
         print(f'\n[provider.{provider}]\ntier = "standard"\nregional = false')
         if fees:

@@ -118,6 +118,11 @@ impl Inspection {
         &self.values
     }
 
+    /// Whether anything is found as this category.
+    pub fn knows(&self, category: &Category) -> bool {
+        self.scanner.knows(category)
+    }
+
     /// The maker of an organisation's placeholders.
     #[must_use]
     pub fn placeholders(&self, organisation: &Name) -> Placeholders {

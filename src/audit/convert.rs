@@ -150,6 +150,7 @@ impl<'a> From<&'a Row> for Entry<'a> {
             served: row.served.as_str().into(),
             tries: tries(&row.tries).into(),
             cached: row.cached,
+            upstream_request: row.upstream_request.as_str().into(),
             ..Self::default()
         }
     }

@@ -154,6 +154,7 @@ columns! {
     51 served Text Text Cow<'a, str>,
     52 tries Text Text Cow<'a, str>,
     53 cached Flag Flag bool,
+    54 upstream_request Text Text Cow<'a, str>,
 }
 
 /// The place of a column in [`COLUMNS`].

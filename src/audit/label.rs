@@ -13,6 +13,8 @@ pub struct Label(Box<str>);
 impl Label {
     /// The longest model name that is kept.
     pub const MODEL: usize = 128;
+    /// The longest id of a request that is kept.
+    pub const REQUEST_ID: usize = 128;
     /// The longest user agent that is kept.
     pub const USER_AGENT: usize = 120;
 

@@ -144,6 +144,8 @@ pub struct Row {
     pub tries: Vec<Try>,
     /// Whether the answer came from the response cache.
     pub cached: bool,
+    /// The provider's own id of the request, from the head of its answer: what its support asks for.
+    pub upstream_request: Label,
 }
 
 impl Row {
@@ -187,6 +189,7 @@ impl Row {
             served: Label::default(),
             tries: Vec::new(),
             cached: false,
+            upstream_request: Label::default(),
         }
     }
 }

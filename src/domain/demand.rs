@@ -1,6 +1,6 @@
 //! The most that one request can make a provider bill: what a worst-case quote is computed from.
 
-use super::usage::ServiceTier;
+use super::usage::{SearchTool, ServiceTier};
 
 /// Upper bounds read from a request body, before anything is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Demand {
     pub server_calls: Option<u32>,
     /// The most calls of the provider's web search that it allows; `None` where unbounded.
     pub web_searches: Option<u32>,
+    /// The dearest tool that they may be billed as.
+    pub search: SearchTool,
     /// The most calls of file search and other tools billed by the call; `None` where unbounded.
     pub tool_calls: Option<u32>,
     /// The most sessions of the provider's code interpreter; `None` where unbounded.

@@ -19,4 +19,4 @@ pub use ids::{KeyId, Name};
 pub use money::Usd;
 pub use secret::Secret;
 pub use time::Moment;
-pub use usage::{Provenance, ServiceTier, Usage};
+pub use usage::{Provenance, SearchTool, ServiceTier, Usage};

@@ -25,6 +25,8 @@ pub struct Usage {
     pub image_output: u64,
     /// Calls of the provider's web search.
     pub web_searches: u64,
+    /// The dearest tool that they may be billed as: the answer does not tell, so the request does.
+    pub search: SearchTool,
     /// Calls of the provider's file search, and of other tools billed by the call.
     pub tool_calls: u64,
     /// Sessions of the provider's code interpreter.
@@ -76,6 +78,7 @@ impl Usage {
             image_input: sum(|u| u.image_input),
             image_output: sum(|u| u.image_output),
             web_searches: sum(|u| u.web_searches),
+            search: self.search.max(other.search),
             tool_calls: sum(|u| u.tool_calls),
             code_sessions: sum(|u| u.code_sessions),
             images: sum(|u| u.images),
@@ -91,6 +94,15 @@ impl Usage {
             .saturating_add(self.audio_output)
             .saturating_add(self.image_output)
     }
+}
+
+/// The tools by which a provider searches the web, where their prices differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SearchTool {
+    #[default]
+    Current,
+    /// `OpenAI`'s earlier one, `web_search_preview`.
+    Preview,
 }
 
 /// The provider's processing tier, where it changes the price.

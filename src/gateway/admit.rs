@@ -19,7 +19,7 @@ use crate::domain::{Caller, Usd};
 use crate::identity::{self, KeyError};
 use crate::live::Team;
 use crate::policy::{Gate, Pass};
-use crate::provider::{Dialect, Endpoint, Hints, Route, route};
+use crate::provider::{Astray, Dialect, Endpoint, Hints, Route, route};
 
 /// Bytes of a request for each token that its limits count at first: code and prose have about four.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -147,7 +147,7 @@ fn find_route<'a>(session: &'a Session, ctx: &mut Ctx) -> Result<Route<'a>, Refu
         Err(none) => {
             ctx.envelope = none.envelope;
             ctx.row.dialect = none.envelope.as_str();
-            Err(Refusal::UnknownPath)
+            Err(Refusal::UnknownPath(none.why))
         }
     }
 }
@@ -230,7 +230,7 @@ fn find_upstream(
     prefix: Option<&str>,
 ) -> Result<Arc<Upstream>, Refusal> {
     let found = ctx.snapshot.upstream(dialect, prefix).ok_or(match prefix {
-        Some(_) => Refusal::UnknownPath,
+        Some(_) => Refusal::UnknownPath(Astray::NoProvider),
         None => Refusal::NoProvider {
             dialect: dialect.as_str(),
         },

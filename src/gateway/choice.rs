@@ -42,6 +42,19 @@ pub fn choose(snapshot: &Snapshot, team: &Team, ask: &Ask) -> Result<Chosen, Ref
     })
 }
 
+/// The model that a name means, if the team may use it.
+///
+/// # Errors
+/// A refusal where it may not.
+pub fn named(snapshot: &Snapshot, team: &Team, asked: &str) -> Result<String, Refusal> {
+    let model = snapshot.settings.models.aliases.resolve(asked);
+    if team.policy.models.allows(model) {
+        Ok(model.to_owned())
+    } else {
+        Err(not_allowed(snapshot, model, asked != model))
+    }
+}
+
 /// The refusal of a model, which shows its name where the operator wrote it or a table has it.
 fn not_allowed(snapshot: &Snapshot, model: &str, configured: bool) -> Refusal {
     let shown = configured || is_known(snapshot, model);

@@ -13,6 +13,7 @@ use crate::audit::{Decision, Found, Label, Log, Row};
 use crate::budget::Reservation;
 use crate::config::OnDisconnect;
 use crate::domain::{Category, Moment, Provenance, Usage, Usd};
+use crate::live::Inspection;
 use crate::metrics::Metrics;
 use crate::pricing::PriceTable;
 
@@ -59,6 +60,7 @@ fn settle(mut passage: Box<Passage>, ctx: &mut Ctx, metrics: &Metrics) {
     let row = &mut ctx.row;
     row.attempts = passage.attempts;
     row.tries = std::mem::take(&mut passage.trail.tries);
+    note_unrestored(&passage, row, &ctx.snapshot.inspection);
     let failed = !note_answer(&mut passage, row, metrics);
     // The provider's failures have said their code by now.
     let client_left = failed && row.code.is_empty();
@@ -113,7 +115,6 @@ fn note_answer(passage: &mut Passage, row: &mut Row, metrics: &Metrics) -> bool 
     row.first_byte = relay.first_byte;
     row.upstream = Label::clean(&passage.upstream.addresses[passage.address].label, 128);
     row.bytes_out = relay.bytes;
-    note(row, relay.unrestored(), "unrestored");
     if let Some(counts) = relay.restored() {
         restored(row, counts, metrics);
     }
@@ -121,6 +122,14 @@ fn note_answer(passage: &mut Passage, row: &mut Row, metrics: &Metrics) -> bool 
         row.code = "budget_cut";
     }
     relay.ended
+}
+
+/// Notes what could not be put back.
+fn note_unrestored(passage: &Passage, row: &mut Row, inspection: &Inspection) {
+    if let Some(relay) = &passage.relay {
+        let unrestored = relay.unrestored(|category| inspection.knows(category));
+        note(row, &unrestored, "unrestored");
+    }
 }
 
 /// Notes what was put back, and what was not, by category.

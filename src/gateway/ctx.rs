@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::attempts::Trail;
 use super::body::Gathered;
 use super::cache::Ticket;
+use super::leftover::Leftover;
 use super::listing::Listing;
 use super::refusal::Refusal;
 use super::relay::Relay;
@@ -72,6 +73,8 @@ pub struct Passage {
     pub restorations: Restorations,
     /// Whether they are put back into tool calls that send them over the network.
     pub restores_into_network: bool,
+    /// Present where the answer may bring placeholders of earlier turns that the provider keeps; taken by the relay.
+    pub leftover: Option<Leftover>,
     /// For the list of models, what the team may see of it; taken by the relay.
     pub listing: Option<Listing>,
     /// The right to keep the answer for the same request of the team; taken by the relay.

@@ -109,7 +109,7 @@ pub(super) fn end_if_used_up(
     let provider = passage.upstream.prices.as_str();
     let table = &ctx.snapshot.prices;
     let found = table.find_at(provider, &passage.terms.model, ctx.row.at);
-    if !is_used_up(found.price, &so_far, &passage.terms.demand, watch.reserved) {
+    if so_far.complete || !is_used_up(found.price, &so_far, &passage.terms.demand, watch.reserved) {
         return Ok(());
     }
     let usage = Usage {

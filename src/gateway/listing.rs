@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use crate::policy::{Aliases, ModelList};
-use crate::provider::{Dialect, LONGEST_LIST, shown_models};
+use crate::provider::{Dialect, LONGEST_LIST, Page, empty_list, shown_models};
 
 /// The list on its way to the client.
 pub struct Listing {
     dialect: Dialect,
     models: ModelList,
     aliases: Aliases,
+    page: Page,
     held: Vec<u8>,
 }
 
@@ -22,8 +23,16 @@ impl Listing {
             dialect,
             models: models.clone(),
             aliases: aliases.clone(),
+            page: Page::Whole,
             held: Vec::new(),
         })
+    }
+
+    /// As the answer to a request for this page.
+    #[must_use]
+    pub const fn of(mut self, page: Page) -> Self {
+        self.page = page;
+        self
     }
 
     /// Holds the next bytes; what is longer than any list is not kept, and shown as nothing.
@@ -39,6 +48,9 @@ impl Listing {
     #[must_use]
     pub fn finish(&mut self) -> Bytes {
         let held = std::mem::take(&mut self.held);
+        if self.page == Page::Beside {
+            return empty_list(self.dialect).into();
+        }
         let allows = |model: &str| self.models.allows(model);
         shown_models(&held, self.dialect, allows, self.aliases.iter()).into()
     }

@@ -16,6 +16,7 @@ mod cut;
 pub mod health;
 pub mod hold;
 pub mod inspect;
+mod leftover;
 mod listing;
 mod prepare;
 pub mod redact;

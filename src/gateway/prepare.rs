@@ -14,6 +14,7 @@ use super::choice::{self, Chosen};
 use super::ctx::{Ctx, Passage, Terms};
 use super::hold::{self, Held};
 use super::inspect::Plain;
+use super::leftover::Leftover;
 use super::listing::Listing;
 use super::redact::Redacted;
 use super::refusal::Refusal;
@@ -21,7 +22,10 @@ use super::{Gateway, inspect, verdict};
 use crate::audit::Label;
 use crate::config::OnUndecodable;
 use crate::domain::Demand;
-use crate::provider::{Ask, Endpoint, read_ask, splice_include_usage, splice_model};
+use crate::provider::{
+    Ask, Endpoint, asked_alone, for_whole_list, path_of_one, read_ask, splice_include_usage,
+    splice_model,
+};
 use crate::scan::restore::Restorations;
 
 /// The usual sender of numbers is named, with its remedy.
@@ -32,22 +36,56 @@ pub(super) async fn without_body(
     session: &mut Session,
     ctx: &mut Ctx,
     standing: &Standing,
-    destination: Destination,
+    mut destination: Destination,
 ) -> Result<Box<Passage>, Refusal> {
     verdict::reach(session, ctx, standing, &destination, None).await?;
-    let listing = (destination.endpoint == Endpoint::Models).then(|| {
-        let aliases = &ctx.snapshot.settings.models.aliases;
-        let models = &standing.team.policy.models;
-        Listing::new(destination.upstream.dialect, models, aliases)
-    });
+    let listing = match asked_alone(&destination.path).map(str::to_owned) {
+        Some(model) => {
+            show_one(ctx, standing, &mut destination, &model)?;
+            None
+        }
+        None => show_list(ctx, standing, &mut destination),
+    };
     let terms = Terms {
         model: String::new(),
         demand: Demand::default(),
         usage_injected: false,
     };
     let mut passage = passage(destination, None, false, terms);
-    passage.listing = listing.flatten();
+    passage.listing = listing;
     Ok(passage)
+}
+
+/// Asks about one model, which the team may use; an alias means its model here as well.
+fn show_one(
+    ctx: &mut Ctx,
+    standing: &Standing,
+    destination: &mut Destination,
+    asked: &str,
+) -> Result<(), Refusal> {
+    // The path has been scanned by now.
+    let shown = ctx.row.findings.is_empty() || choice::is_known(&ctx.snapshot, asked);
+    ctx.row.model = if shown {
+        Label::clean(asked, Label::MODEL)
+    } else {
+        Label::withheld()
+    };
+    let model = choice::named(&ctx.snapshot, &standing.team, asked)?;
+    if model != asked {
+        destination.path = path_of_one(&model);
+    }
+    Ok(())
+}
+
+/// Asks for the list; where it is filtered, for all of it at once.
+fn show_list(ctx: &Ctx, standing: &Standing, destination: &mut Destination) -> Option<Listing> {
+    let aliases = &ctx.snapshot.settings.models.aliases;
+    let models = &standing.team.policy.models;
+    let dialect = destination.upstream.dialect;
+    let listing = Listing::new(dialect, models, aliases)?;
+    let (path, page) = for_whole_list(&destination.path, dialect);
+    destination.path = path;
+    Some(listing.of(page))
 }
 
 pub(super) async fn with_body(
@@ -110,6 +148,10 @@ pub(super) async fn with_body(
     let mut passage = outgoing(destination, read, &ask, chosen, held.as_ref())?;
     passage.ticket = ticket;
     passage.restores_into_network = standing.team.policy.restore_in_network_commands;
+    let keeps = passage.endpoint == Endpoint::Responses && ask.demand.opaque;
+    if keeps && standing.team.actions.redacts() {
+        passage.leftover = Some(Leftover::default());
+    }
     if let Some(held) = held {
         held.give_to(&mut passage);
     }
@@ -245,6 +287,7 @@ fn passage(
         may_be_billed: false,
         restorations: Restorations::default(),
         restores_into_network: false,
+        leftover: None,
         listing: None,
         ticket: None,
         relay: None,

@@ -5,13 +5,13 @@ use crate::budget::{CapReached, Cause};
 use crate::domain::{Category, Moment, Name, Usd};
 use crate::identity::KeyError;
 use crate::policy::{Closed, Denied, RetryAfter, SettableRefusal, Subject};
-use crate::provider::RefusalKind;
+use crate::provider::{Astray, RefusalKind};
 
 /// Why a request is not served. Rendered in the caller's dialect by `respond`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Key(KeyError),
-    UnknownPath,
+    UnknownPath(Astray),
     WebSocket,
     HeadersTooLarge,
     AmbiguousLength,
@@ -112,7 +112,7 @@ impl Refusal {
             Self::Key(KeyError::Revoked) => (401, "key_revoked", AUTHENTICATION),
             Self::Key(KeyError::Expired) => (401, "key_expired", AUTHENTICATION),
             Self::Key(KeyError::Unavailable) => (503, "directory_unavailable", SERVER),
-            Self::UnknownPath => (404, "unknown_path", NOT_FOUND),
+            Self::UnknownPath(_) => (404, "unknown_path", NOT_FOUND),
             Self::WebSocket => (426, "websocket_refused", INVALID_REQUEST),
             Self::HeadersTooLarge => (431, "headers_too_large", INVALID_REQUEST),
             Self::AmbiguousLength => (400, "ambiguous_length", INVALID_REQUEST),
@@ -243,7 +243,7 @@ impl Refusal {
     pub fn public_message(&self) -> String {
         match self {
             Self::Key(error) => key_message(*error).to_owned(),
-            Self::UnknownPath => "this gateway does not serve this path".to_owned(),
+            Self::UnknownPath(why) => path_message(*why).to_owned(),
             Self::WebSocket => "WebSocket is not served here: use HTTP".to_owned(),
             Self::HeadersTooLarge => "the request's headers are too large".to_owned(),
             Self::AmbiguousLength => {
@@ -355,6 +355,19 @@ fn key_message(error: KeyError) -> &'static str {
         KeyError::Revoked => "this Tollgate key has been revoked",
         KeyError::Expired => "this Tollgate key has expired",
         KeyError::Unavailable => "the directory of keys is not available; try again shortly",
+    }
+}
+
+fn path_message(why: Astray) -> &'static str {
+    match why {
+        Astray::TwiceV1 => "this path has /v1 twice: leave it out of the base URL",
+        Astray::NoV1 => "this path lacks /v1: end the base URL with it",
+        Astray::NoProvider => {
+            "this path begins with the name of no provider of this gateway: leave that out, or write it as configured"
+        }
+        Astray::NotServed => {
+            "this gateway does not serve this path. It serves POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/responses, /v1/embeddings and /v1/completions, and GET /v1/models and /v1/models/ID"
+        }
     }
 }
 

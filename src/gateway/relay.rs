@@ -13,6 +13,7 @@ use pingora::{Error, ErrorType};
 use super::cache::Keeper;
 use super::ctx::{Ctx, Passage};
 use super::cut::Watch;
+use super::leftover::Leftover;
 use super::listing::Listing;
 use super::respond;
 use super::restore::{Counts, StreamRestorer};
@@ -43,6 +44,8 @@ pub struct Relay {
     keeper: Option<Keeper>,
     /// Placeholders that cannot be put back, by category: the answer is in an encoding that nobody here reads.
     unrestored: BTreeMap<Category, u64>,
+    /// Present where the answer may bring placeholders of earlier turns.
+    leftover: Option<Leftover>,
     /// Present where the stream is to end once its reservation is used up.
     watch: Option<Watch>,
 }
@@ -85,6 +88,7 @@ impl Relay {
                 .map(|ticket| Keeper::new(ticket, head.headers.get(CONTENT_TYPE).cloned())),
             listing,
             unrestored,
+            leftover: passage.leftover.take().filter(|_| served && !unreadable),
             unpacker: match coding {
                 Some(Coding::Known(unpacker)) if read => Some(*unpacker),
                 _ => None,
@@ -143,6 +147,10 @@ impl Relay {
             }
             *body = Some(Bytes::from(shown));
         }
+        if let (Some(leftover), Some(bytes)) = (&mut self.leftover, body.as_ref()) {
+            let restorer = self.restorer.as_ref();
+            leftover.push(bytes, |one| restorer.is_some_and(|known| known.knows(one)));
+        }
         if let Some(listing) = &mut self.listing {
             if let Some(bytes) = body.as_ref() {
                 listing.push(bytes);
@@ -169,9 +177,12 @@ impl Relay {
             || self.watch.is_some()
     }
 
-    /// What could not be restored, by category.
-    pub const fn unrestored(&self) -> &BTreeMap<Category, u64> {
-        &self.unrestored
+    /// What could not be restored, by category: of this request, or, where `knows` the category, of earlier ones.
+    pub fn unrestored(&self, knows: impl Fn(&Category) -> bool) -> BTreeMap<Category, u64> {
+        let mut unrestored = self.unrestored.clone();
+        let left = self.leftover.iter().flat_map(Leftover::counts);
+        unrestored.extend(left.filter(|(category, _)| knows(category)));
+        unrestored
     }
 
     /// The answer to keep, if it is for the cache.

@@ -10,9 +10,14 @@ use super::body;
 use super::cache::Kept;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
+use crate::audit::Label;
 use crate::provider::{Envelope, refusal_body};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic tells a request's id, and its SDKs look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// The provider's own id of the request.
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("tollgate-upstream-request-id");
 /// Whether an answer came from the response cache, where the team has one.
 pub const CACHE: HeaderName = HeaderName::from_static("tollgate-cache");
 /// What the vendors' SDKs and Claude Code read to know that asking again is of no use.
@@ -71,10 +76,13 @@ fn written(
         status, envelope, ..
     } = form;
     let body = body_of(refusal, form, id.to_str().unwrap_or(""));
-    let mut head = ResponseHeader::build(status, Some(8))?;
+    let mut head = ResponseHeader::build(status, Some(9))?;
     head.insert_header(CONTENT_TYPE, envelope.content_type())?;
     head.insert_header(CONTENT_LENGTH, body.len())?;
     head.insert_header(REQUEST_ID, id.clone())?;
+    if envelope == Envelope::Anthropic {
+        head.insert_header(ANTHROPIC_REQUEST_ID, id.clone())?;
+    }
     if refusal.is_final() {
         head.insert_header(SHOULD_RETRY, "false")?;
     }
@@ -147,12 +155,26 @@ pub async fn answer_kept(session: &mut Session, ctx: &mut Ctx, kept: &Kept) -> p
     session.write_response_body(body, true).await
 }
 
-/// Marks a provider's answer with the request's id.
+/// Marks a provider's answer with the request's id, and keeps the provider's own beside it.
 ///
 /// # Errors
-/// Never in practice: the id is a valid header value.
-pub fn mark(head: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
+/// Never in practice: the ids are valid header values.
+pub fn mark(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
+    if let Some(theirs) = upstream_request_id(head, &ctx.request_id) {
+        head.insert_header(UPSTREAM_REQUEST_ID, theirs.as_str())?;
+        ctx.row.upstream_request = theirs;
+    }
     head.insert_header(REQUEST_ID, ctx.request_id.clone())
+}
+
+/// The id that the provider gave the request; `None` where it tells none, or ours again.
+fn upstream_request_id(head: &ResponseHeader, ours: &HeaderValue) -> Option<Label> {
+    [ANTHROPIC_REQUEST_ID, REQUEST_ID]
+        .iter()
+        .filter_map(|name| head.headers.get(name))
+        .filter(|id| *id != ours)
+        .map(|id| Label::clean(&String::from_utf8_lossy(id.as_bytes()), Label::REQUEST_ID))
+        .find(|id| !id.as_str().is_empty())
 }
 
 mod digits;

@@ -183,11 +183,14 @@ pub struct Head<'a> {
     pub request_id: &'a HeaderValue,
 }
 
-/// Headers that are for the gateway alone: keys, and what proxies before it say of the network inside.
-const NOT_SENT: [&str; 10] = [
+/// Headers that are for the gateway alone: keys, the account and project that they belong to, and what proxies before it
+/// say of the network inside.
+const NOT_SENT: [&str; 12] = [
     "x-api-key",
     "api-key",
     "x-goog-api-key",
+    "openai-organization",
+    "openai-project",
     "forwarded",
     "via",
     "x-forwarded-for",

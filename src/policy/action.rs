@@ -63,6 +63,12 @@ impl Actions {
         self.named.get(category).copied().unwrap_or(self.default)
     }
 
+    /// Whether findings of any category are redacted.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.default == Action::Redact || self.named.values().any(|one| *one == Action::Redact)
+    }
+
     /// These actions with a team's own laid over them.
     #[must_use]
     pub fn with(&self, over: &CategoryActions) -> Self {
@@ -98,6 +104,7 @@ mod tests {
         assert_eq!(team.action(&key), Action::Block);
         assert_eq!(team.action(&token), Action::Redact);
         assert_eq!(general.action(&token), Action::Alert);
+        assert!(team.redacts() && !general.redacts());
     }
 
     #[test]

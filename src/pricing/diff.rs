@@ -135,6 +135,7 @@ fn figures(price: &Price) -> Vec<(String, Figure)> {
     }
     for (what, amount) in [
         ("web_search", price.fees.web_search),
+        ("web_search_preview", price.fees.web_search_preview),
         ("tool_call", price.fees.tool_call),
         ("code_session", price.fees.code_session),
         ("image", price.fees.image),

@@ -329,8 +329,12 @@ fn tier(name: &str) -> Option<ServiceTier> {
 }
 
 fn read_fees(faults: &mut Faults<'_>, mut fields: Fields<'_>, base: Fees) -> Fees {
+    let web_search = fields.usd(faults, "web_search");
+    // A price told for web searches holds for both tools, unless the earlier one has its own.
+    let preview = fields.usd(faults, "web_search_preview").or(web_search);
     let fees = Fees {
-        web_search: fields.usd(faults, "web_search").unwrap_or(base.web_search),
+        web_search: web_search.unwrap_or(base.web_search),
+        web_search_preview: preview.unwrap_or(base.web_search_preview),
         tool_call: fields.usd(faults, "tool_call").unwrap_or(base.tool_call),
         code_session: fields
             .usd(faults, "code_session")

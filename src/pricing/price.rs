@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{ServiceTier, Usage, Usd};
+use crate::domain::{SearchTool, ServiceTier, Usage, Usd};
 
 /// Dollars for a million tokens of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +79,28 @@ impl Ladder {
 pub struct Fees {
     /// For a thousand web searches.
     pub web_search: Usd,
+    /// The same by `OpenAI`'s earlier tool, `web_search_preview`.
+    pub web_search_preview: Usd,
     /// For a thousand calls of file search and other tools.
     pub tool_call: Usd,
     /// For one session of the code interpreter.
     pub code_session: Usd,
     /// For one image that a tool makes.
     pub image: Usd,
+}
+
+impl Fees {
+    /// These, with the price of a web search that holds: the dearer one where the earlier tool may have been called.
+    pub(super) fn of_search(&self, tool: SearchTool) -> Self {
+        let web_search = match tool {
+            SearchTool::Current => self.web_search,
+            SearchTool::Preview => self.web_search.max(self.web_search_preview),
+        };
+        Self {
+            web_search,
+            ..*self
+        }
+    }
 }
 
 /// What a request leaves open and the provider's account or experience settles.
@@ -206,7 +222,7 @@ impl Price {
             sum.uplift(self.regional)?;
         }
         sum.fees(
-            &self.fees,
+            &self.fees.of_search(usage.search),
             [
                 usage.web_searches,
                 usage.tool_calls,

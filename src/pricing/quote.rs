@@ -44,7 +44,7 @@ impl Price {
         ];
         let mut times = times.map(|bound| u64::from(bound.unwrap_or(self.terms.tool_calls)));
         times[SESSIONS] = times[SESSIONS].checked_mul(u64::from(demand.session_units.max(1)))?;
-        sum.fees(&self.fees, times)?;
+        sum.fees(&self.fees.of_search(demand.search), times)?;
         sum.total()
     }
 

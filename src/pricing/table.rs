@@ -215,6 +215,7 @@ fn conservative(input: Usd, output: Usd) -> Price {
         regional: GLOBAL,
         fees: Fees {
             web_search: Usd::from_nanos(35_000_000_000),
+            web_search_preview: Usd::from_nanos(35_000_000_000),
             tool_call: Usd::from_nanos(2_500_000_000),
             code_session: Usd::from_nanos(50_000_000),
             image: Usd::from_nanos(250_000_000),

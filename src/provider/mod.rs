@@ -20,8 +20,10 @@ pub use ask::{Ask, AskError, OtherModel, read_ask};
 pub use ending::StreamEnding;
 pub use meter::{Meter, MeterInput, Metered, SoFar};
 pub use model_name::splice_model;
-pub use models::{LONGEST_LIST, shown_models};
+pub use models::{
+    LONGEST_LIST, Page, asked_alone, empty_list, for_whole_list, path_of_one, shown_models,
+};
 pub use output_bound::OutputBound;
 pub use refusal::{Envelope, RefusalKind, refusal_body};
-pub use route::{Dialect, Endpoint, Hints, NoRoute, Route, route};
+pub use route::{Astray, Dialect, Endpoint, Hints, NoRoute, Route, route};
 pub use usage_chunk::{UsageStripper, splice_include_usage};

@@ -3,6 +3,7 @@
 //! Knows the paths of both vendors' APIs. Does not know which providers are configured: it hands back the prefix as a name,
 //! and the gateway says whether there is such a provider.
 
+use super::models::asked_alone;
 use super::refusal::Envelope;
 use crate::domain::Name;
 
@@ -39,7 +40,7 @@ pub enum Endpoint {
     Messages,
     /// Anthropic `POST /v1/messages/count_tokens`: free, but it carries the whole prompt.
     CountTokens,
-    /// `GET /v1/models`, of either dialect.
+    /// `GET /v1/models` and `GET /v1/models/ID`, of either dialect.
     Models,
     ChatCompletions,
     Responses,
@@ -141,6 +142,20 @@ impl Hints {
 pub struct NoRoute {
     /// The form in which the caller will best understand the refusal.
     pub envelope: Envelope,
+    pub why: Astray,
+}
+
+/// Why a path leads nowhere, as far as that shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Astray {
+    /// It has `/v1` twice: the client's base URL ends with it and should not.
+    TwiceV1,
+    /// It lacks `/v1`: the client's base URL should end with it.
+    NoV1,
+    /// It begins with the name of no provider.
+    NoProvider,
+    /// It is none of those that are served.
+    NotServed,
 }
 
 /// Finds the endpoint of a request. The path must match to the letter: no empty or dotted segments, no percent signs, no
@@ -168,8 +183,29 @@ pub fn route<'a>(
     });
     found.ok_or_else(|| NoRoute {
         envelope: forced.map_or_else(|| guess(path, hints), Envelope::from),
+        why: astray(method, path_and_query),
     })
 }
+
+/// Whether a base URL with or without `/v1` is all that is wrong.
+fn astray(method: &str, path_and_query: &str) -> Astray {
+    let whole = path_and_query.split('?').next().unwrap_or_default();
+    let rest = split_prefix(whole).1;
+    let served = |path: &str| endpoint(method, path).is_some();
+    if rest.strip_prefix("/v1").is_some_and(served) && rest.starts_with("/v1/v1/") {
+        Astray::TwiceV1
+    } else if [whole, rest]
+        .iter()
+        .any(|path| served(&format!("/v1{path}")))
+    {
+        Astray::NoV1
+    } else {
+        Astray::NotServed
+    }
+}
+
+/// The longest name of a model in a path.
+const LONGEST_NAME: usize = 200;
 
 /// Where Claude Code looks whether anything is there.
 const HELLO: &str = "/api/hello";
@@ -186,9 +222,18 @@ fn endpoint(method: &str, path: &str) -> Option<(Endpoint, Option<Dialect>)> {
         ("POST", "/v1/embeddings") => Some((Endpoint::Embeddings, openai)),
         ("POST", "/v1/completions") => Some((Endpoint::Completions, openai)),
         ("GET", "/v1/models") => Some((Endpoint::Models, None)),
+        ("GET", one) if asked_alone(one).is_some_and(is_plain) => Some((Endpoint::Models, None)),
         ("HEAD" | "GET", "/" | HELLO) => Some((Endpoint::Probe, None)),
         _ => None,
     }
+}
+
+/// Whether a model's name is one segment of a path that nobody reads as another one.
+fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'@');
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(plain)
 }
 
 /// Splits `/anthropic/v1/messages` into its provider and the rest; a path without a prefix comes back whole.
@@ -244,6 +289,8 @@ mod tests {
             ("POST", "/v1/responses", "responses", "openai"),
             ("POST", "/v1/embeddings", "embeddings", "openai"),
             ("POST", "/v1/completions", "completions", "openai"),
+            ("GET", "/v1/models/gpt-5.5", "models", "openai"),
+            ("GET", "/v1/models/ft:gpt-4o:acme::x1", "models", "openai"),
         ] {
             for (prefix, query) in [
                 ("", ""),
@@ -331,7 +378,10 @@ mod tests {
             "/v1",
             "/anthropic",
             "/v1/files",
-            "/v1/models/gpt-5",
+            "/v1/models/",
+            "/v1/models/..",
+            "/v1/models/a/b",
+            "/v1/models/a%2fb",
             "http://elsewhere/v1/messages",
         ] {
             for method in ["POST", "GET", "HEAD", "PUT", "post"] {
@@ -342,6 +392,30 @@ mod tests {
             route("GET", "/v1/responses", NONE).is_err(),
             "a WebSocket is the gateway's 426"
         );
+    }
+
+    #[test]
+    fn a_base_url_with_v1_twice_or_not_at_all_shows() {
+        for (method, path, why) in [
+            ("POST", "/v1/v1/messages", Astray::TwiceV1),
+            (
+                "POST",
+                "/anthropic/v1/v1/messages?beta=true",
+                Astray::TwiceV1,
+            ),
+            ("GET", "/v1/v1/models", Astray::TwiceV1),
+            ("POST", "/chat/completions", Astray::NoV1),
+            ("POST", "/responses", Astray::NoV1),
+            ("POST", "/openai/responses?x=1", Astray::NoV1),
+            ("POST", "/messages/count_tokens", Astray::NoV1),
+            ("GET", "/models/gpt-5", Astray::NoV1),
+            ("POST", "/v1/v1/v1/messages", Astray::NotServed),
+            ("POST", "/v1/files", Astray::NotServed),
+            ("GET", "/v1/messages", Astray::NotServed),
+            ("POST", "", Astray::NotServed),
+        ] {
+            assert_eq!(route(method, path, NONE).unwrap_err().why, why, "{path}");
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! Makes a chat stream tell its usage though its client did not ask, and hides the extra chunk from that client.
+//! Makes a chat stream tell its usage though its client did not ask, and hides that from the client: the extra chunk, and
+//! the `"usage":null` that all others have then.
 //!
-//! Both ways by bytes: the request is not written anew, and of the answer only the extra chunk is left out.
+//! Both ways by bytes: the request is not written anew, and of the answer only these are left out.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -111,7 +115,7 @@ impl Places {
     }
 }
 
-/// Takes the usage-only chunk out of a chat stream again; all other bytes pass as they came, event by event.
+/// Takes the usage out of a chat stream again; all other bytes pass as they came, event by event.
 #[derive(Debug)]
 pub struct UsageStripper {
     splitter: Splitter,
@@ -158,15 +162,25 @@ impl Before {
             _ => (&b""[..], piece.raw()),
         };
         out.extend_from_slice(stray);
-        if matches!(piece, Piece::Event(_)) && is_usage_only(Event::of(raw)) {
-            *self = if raw.ends_with(b"\r") {
-                Self::Hidden
-            } else {
-                Self::Shown
-            };
-            return;
+        let found = match piece {
+            Piece::Event(_) => Found::in_event(Event::of(raw)),
+            Piece::Oversize { .. } | Piece::Rest(_) => Found::Nothing,
+        };
+        match found {
+            Found::UsageOnly => {
+                *self = if raw.ends_with(b"\r") {
+                    Self::Hidden
+                } else {
+                    Self::Shown
+                };
+                return;
+            }
+            Found::NoUsage(member) => {
+                out.extend_from_slice(&raw[..member.start]);
+                out.extend_from_slice(&raw[member.end..]);
+            }
+            Found::Nothing => out.extend_from_slice(raw),
         }
-        out.extend_from_slice(raw);
         *self = if raw.ends_with(b"\r") {
             Self::ShownWithCr
         } else {
@@ -175,28 +189,70 @@ impl Before {
     }
 }
 
-/// Whether an event is a chunk without choices but with usage. A chunk with neither (Azure's first one) is not.
-fn is_usage_only(event: Event<'_>) -> bool {
-    let has = |word: &[u8]| memchr::memmem::find(event.raw(), word).is_some();
-    if !has(b"\"usage\"") || !has(b"\"choices\"") {
-        return false;
+/// What of an event the client did not ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A chunk without choices but with usage. A chunk with neither (Azure's first one) is not.
+    UsageOnly,
+    /// Where in its bytes the member stands that says that there is no usage yet, with its comma.
+    NoUsage(Range<usize>),
+}
+
+impl Found {
+    fn in_event(event: Event<'_>) -> Self {
+        let has = |word: &[u8]| memchr::memmem::find(event.raw(), word).is_some();
+        if !has(b"\"usage\"") || !has(b"\"choices\"") {
+            return Self::Nothing;
+        }
+        let Some(data) = event.data() else {
+            return Self::Nothing;
+        };
+        let mut walker = Walker::new();
+        let mut chunk = Chunk::default();
+        let read = walker.push(&data, &mut |seen| chunk.see(seen)).is_ok() && walker.is_done();
+        match (&data, chunk.none) {
+            _ if !read => Self::Nothing,
+            _ if chunk.usage && chunk.choices == Some(0) => Self::UsageOnly,
+            // Put together of several lines the data have no place in the event.
+            (Cow::Borrowed(bytes), Some((start, end))) if !chunk.usage => {
+                let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+                let before = bytes.as_ptr().addr() - event.raw().as_ptr().addr();
+                let member = with_comma(bytes, start..end);
+                Self::NoUsage(before + member.start..before + member.end)
+            }
+            _ => Self::Nothing,
+        }
     }
-    let Some(data) = event.data() else {
-        return false;
-    };
-    let mut walker = Walker::new();
-    let mut chunk = Chunk::default();
-    walker.push(&data, &mut |seen| chunk.see(seen)).is_ok()
-        && walker.is_done()
-        && chunk.usage
-        && chunk.choices == Some(0)
+}
+
+/// A member of an object with the comma that goes with it, of which it has one unless it is the only one.
+fn with_comma(object: &[u8], member: Range<usize>) -> Range<usize> {
+    let after = object.get(member.end..).unwrap_or_default();
+    let blank = |bytes: &[u8]| bytes.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let behind = blank(after);
+    if after.get(behind) == Some(&b',') {
+        let rest = &after[behind + 1..];
+        return member.start..member.end + behind + 1 + blank(rest);
+    }
+    let ahead = object
+        .get(..member.start)
+        .unwrap_or_default()
+        .trim_ascii_end();
+    match ahead.last() {
+        Some(b',') => ahead.len() - 1..member.end,
+        _ => member,
+    }
 }
 
 /// What a chunk holds.
 #[derive(Debug, Default)]
 struct Chunk {
     key: [bool; 2],
+    key_at: u64,
     usage: bool,
+    /// Where it says that there is no usage.
+    none: Option<(u64, u64)>,
     choices: Option<u32>,
 }
 
@@ -207,9 +263,11 @@ impl Chunk {
             (1, Token::Key(name)) => {
                 let name = name.decoded();
                 self.key = [&*name == b"choices", &*name == b"usage"];
+                self.key_at = seen.start;
             }
             (1, Token::Open(Kind::Array)) if is_choices => self.choices = Some(0),
             (1, Token::Open(Kind::Object)) if is_usage => self.usage = true,
+            (1, Token::Null) if is_usage => self.none = Some((self.key_at, seen.end)),
             (2, Token::Key(_) | Token::Close(_)) => {}
             (2, _) if is_choices => self.choices = self.choices.map(|n| n.saturating_add(1)),
             _ => {}
@@ -292,8 +350,8 @@ mod tests {
     const KEPT: [&str; 8] = [
         ": comment",
         r#"data: {"choices":[],"prompt_filter_results":[{}]}"#,
-        r#"data: {"choices":[],"usage":null}"#,
-        r#"data: {"choices":[{"delta":{"content":"\"choices\":[],\"usage\":{}"}}],"usage":null}"#,
+        r#"data: {"choices":[{"usage":null}]}"#,
+        r#"data: {"choices":[{"delta":{"content":"\"choices\":[],\"usage\":null"}}]}"#,
         r#"data: {"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#,
         r#"data: {"choices":[5],"usage":{"prompt_tokens":1}}"#,
         r#"data: {"usage":{"prompt_tokens":1}}"#,
@@ -301,6 +359,28 @@ mod tests {
     ];
     const EXTRA: &str =
         r#"data: {"id":"é","choices": [ ],"usage":{"prompt_tokens":1,"details":{"choices":[1]}}}"#;
+
+    #[test]
+    fn no_usage_yet_is_left_out_with_its_comma_and_nothing_else() {
+        for (came, shown) in [
+            (r#"{"choices":[],"usage":null}"#, r#"{"choices":[]}"#),
+            (r#"{"usage":null,"choices":[]}"#, r#"{"choices":[]}"#),
+            (
+                r#"{ "usage" : null , "choices" : [] }"#,
+                r#"{ "choices" : [] }"#,
+            ),
+            (r#"{"choices":[] , "usage": null }"#, r#"{"choices":[]  }"#),
+            (
+                r#"{"choices":[{"delta":{"content":"\"usage\":null"},"usage":null}],"usage":null,"x":"usage"}"#,
+                r#"{"choices":[{"delta":{"content":"\"usage\":null"},"usage":null}],"x":"usage"}"#,
+            ),
+        ] {
+            let [came, shown] = [came, shown].map(|data| format!("event: x\ndata: {data}\n\n"));
+            for cut in 0..came.len() {
+                assert_eq!(stripped(came.as_bytes(), &[cut]), shown);
+            }
+        }
+    }
 
     #[test]
     fn only_the_extra_chunk_is_left_out_wherever_the_stream_is_cut() {

@@ -115,6 +115,15 @@ impl Scanner {
         })
     }
 
+    /// Whether anything is found as this category.
+    #[must_use]
+    pub fn knows(&self, category: &Category) -> bool {
+        let Labels { value, entity } = &self.labels;
+        let mut rules = self.rules.rules.iter();
+        rules.any(|rule| rule.category == *category)
+            || [value, entity].iter().any(|(_, own)| own == category)
+    }
+
     /// A new workspace, prepared for this scanner as far as memory allows.
     #[must_use]
     pub fn workspace(&self) -> Workspace {

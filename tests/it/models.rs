@@ -184,9 +184,7 @@ async fn a_fallback_answers_where_the_asked_model_fails_and_says_so() {
 async fn each_dialect_lists_what_the_team_may_use_and_its_aliases() {
     let world = world("").await;
     let ids = async |path: &str| -> Vec<String> {
-        let listed = world.client.get(world.gateway.url(path));
-        let answer = listed.header("x-api-key", &world.key).send().await;
-        let list: Value = answer.expect("an answer").json().await.expect("JSON");
+        let list = get(&world, path).await.json::<Value>().await.expect("JSON");
         let data = list["data"].as_array().expect("a list").iter();
         data.map(|model| model["id"].as_str().expect("an id").to_owned())
             .collect()
@@ -198,4 +196,92 @@ async fn each_dialect_lists_what_the_team_may_use_and_its_aliases() {
         .provider
         .answers(|_| crate::provider::respond(200, "text/html", "<html>gpt-5.5</html>"));
     assert!(ids("/v1/models").await.is_empty());
+}
+
+async fn get(world: &World, path: &str) -> reqwest::Response {
+    let asked = world.client.get(world.gateway.url(path));
+    let sent = asked.header("x-api-key", &world.key).send().await;
+    sent.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_filtered_list_comes_whole_whatever_page_is_asked_for() {
+    let world = world("").await;
+    // The first page is of models that the team may not use.
+    world.provider.answers(|request| {
+        let all = ["gpt-5", "gpt-5.5", "claude-haiku-4-5", "claude-new"];
+        let query = request.path.split_once('?').map_or("", |(_, query)| query);
+        let limit = query.split('&').find_map(|one| one.strip_prefix("limit="));
+        let limit: usize = limit.map_or(2, |limit| limit.parse().expect("a number"));
+        let page = &all[..limit.min(all.len())];
+        let data: Vec<Value> = page.iter().map(|id| json!({"id": id})).collect();
+        answer(
+            200,
+            &json!({"data": data, "has_more": page.len() < all.len(), "first_id": page[0], "last_id": page.last()}),
+        )
+    });
+    for path in [
+        "/v1/models",
+        "/v1/models?limit=2",
+        "/v1/models?beta=true&limit=1",
+    ] {
+        let list: Value = get(&world, path).await.json().await.expect("JSON");
+        let ids: Vec<_> = list["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| &one["id"])
+            .collect();
+        assert_eq!(
+            ids,
+            ["claude-haiku-4-5", "claude-new", "quote\"d", "sonnet"],
+            "{path}"
+        );
+        assert_eq!(
+            json!([list["has_more"], list["first_id"], list["last_id"]]),
+            json!([false, "claude-haiku-4-5", "sonnet"]),
+        );
+    }
+    assert_eq!(
+        world.provider.last().path,
+        "/v1/models?beta=true&limit=1000"
+    );
+    let next = get(&world, "/v1/models?after_id=sonnet&limit=2").await;
+    let next: Value = next.json().await.expect("JSON");
+    assert_eq!(
+        next,
+        json!({"data": [], "has_more": false, "first_id": null, "last_id": null}),
+        "a page behind the whole list ends a client that pages by itself"
+    );
+}
+
+#[tokio::test]
+async fn one_model_is_shown_where_the_team_may_use_it() {
+    let world = world("").await;
+    world
+        .provider
+        .answers(|request| answer(200, &json!({"id": request.path.rsplit('/').next()})));
+    for (path, sent) in [
+        ("/v1/models/claude-new", "/v1/models/claude-new"),
+        (
+            "/openai/v1/models/claude-new?x=1",
+            "/v1/models/claude-new?x=1",
+        ),
+        ("/v1/models/sonnet", "/v1/models/claude-haiku-4-5"),
+    ] {
+        assert_eq!(get(&world, path).await.status(), 200, "{path}");
+        assert_eq!(world.provider.last().path, sent);
+    }
+    for path in [
+        "/v1/models/gpt-5.5",
+        "/v1/models/gpt",
+        "/openai/v1/models/unheard-of",
+    ] {
+        let refused = get(&world, path).await;
+        assert_eq!(refused.status(), 403, "{path}");
+    }
+    assert_eq!(world.provider.received().len(), 3);
+    let rows = world.rows(6).await;
+    assert_eq!(rows[2]["model"], "sonnet");
+    assert_eq!(rows[4]["code"], "model_not_allowed");
 }

@@ -276,3 +276,64 @@ async fn a_stream_within_its_reservation_passes_byte_for_byte_where_budgets_cut(
         (Some(""), Some("exact"))
     );
 }
+
+#[tokio::test]
+async fn a_chat_that_has_told_its_usage_is_whole_and_not_cut() {
+    let world = World::start(Wish {
+        settings: "[budget]\nquote = \"typical\"\n".to_owned(),
+        ..budget("1.00", "cut = true")
+    })
+    .await;
+    // What it cost is told behind its end, far more than was held.
+    let chunk = |rest: Value| {
+        let mut chunk = json!({"id": "c_1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5.5"});
+        chunk
+            .as_object_mut()
+            .expect("an object")
+            .extend(rest.as_object().expect("an object").clone());
+        format!("data: {chunk}\n\n")
+    };
+    let events = [
+        chunk(
+            json!({"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": null}], "usage": null}),
+        ),
+        chunk(
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": null}),
+        ),
+        chunk(
+            json!({"choices": [], "usage": {"prompt_tokens": 100_000, "completion_tokens": 20, "total_tokens": 100_020,
+            "prompt_tokens_details": {"cached_tokens": 0}}}),
+        ),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let sent = events.to_vec();
+    world
+        .provider
+        .answers(move |_| stream(&sent, Duration::from_millis(50)));
+    for asks in [true, false] {
+        let mut body = streaming("gpt-5.5", "max_completion_tokens");
+        if asks {
+            body["stream_options"] = json!({"include_usage": true});
+        }
+        let answer = world.post("/v1/chat/completions").json(&body).send().await;
+        let text = answer.expect("an answer").text().await.expect("a body");
+        if asks {
+            assert_eq!(text, events.concat());
+        } else {
+            let direct = [&events[0], &events[1], &events[3]]
+                .map(String::as_str)
+                .concat();
+            assert_eq!(
+                text,
+                direct.replace(",\"usage\":null", ""),
+                "as if nobody had asked"
+            );
+        }
+    }
+    for row in world.rows(2).await {
+        assert_eq!(
+            (&row["code"], &row["provenance"]),
+            (&json!(""), &json!("exact"))
+        );
+    }
+}

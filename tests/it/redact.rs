@@ -410,3 +410,44 @@ async fn a_stream_is_known_however_its_type_is_written() {
     assert_eq!(text, secret);
     assert_eq!(world.rows(1).await[0]["cost_usd"], "0.0003");
 }
+
+#[tokio::test]
+async fn a_placeholder_of_an_earlier_turn_that_the_provider_kept_is_told_in_the_row() {
+    let world = World::start(redacting()).await;
+    let earlier = "TG_aws_access_key_ABCDEFGHIJKLMNOP";
+    let foreign = "TG_unheard_of_ABCDEFGHIJKLMNOP";
+    world.provider.answers(move |request| {
+        let own = String::from_utf8_lossy(&request.body).into_owned();
+        let own = own.find("TG_").map_or("", |at| &own[at..at + 34]);
+        let said = json!([{"type": "message", "content": [{"type": "output_text", "text": format!("{earlier} {own} {foreign}")}]}]);
+        answer(200, &json!({"id": "resp_2", "object": "response", "status": "completed", "model": "gpt-5.5", "output": said,
+            "usage": {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}}))
+    });
+    let secret = planted(71);
+    let ask = |member: &str, input: &str| {
+        let mut body = json!({"model": "gpt-5.5", "max_output_tokens": 50, "input": input});
+        body[member] = json!("resp_1");
+        body
+    };
+    for body in [
+        ask("previous_response_id", "again"),
+        ask("conversation", &format!("again, with {secret}")),
+        ask("user", "nothing is kept"),
+    ] {
+        let sent = world.post("/v1/responses").json(&body).send().await;
+        let text = sent.expect("an answer").text().await.expect("text");
+        assert!(text.contains(earlier));
+        assert_eq!(text.contains(&secret), body["conversation"] == "resp_1");
+    }
+    let rows = world.rows(3).await;
+    let told = |row: &Value, action: &str| {
+        let finding = json!({"category": "aws_access_key", "count": 1, "action": action});
+        row["findings"]
+            .as_array()
+            .expect("a list")
+            .contains(&finding)
+    };
+    assert!(told(&rows[0], "unrestored") && !told(&rows[0], "restored"));
+    assert!(told(&rows[1], "unrestored") && told(&rows[1], "restored"));
+    assert_eq!(rows[2]["findings"], json!([]));
+}

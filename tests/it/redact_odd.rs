@@ -251,3 +251,44 @@ async fn a_stream_that_ends_in_the_middle_of_a_placeholder_gives_what_it_held() 
         assert_eq!(String::from_utf8_lossy(&heard), sent);
     }
 }
+
+#[tokio::test]
+async fn a_credential_that_the_provider_has_to_use_is_refused_by_its_place_or_left() {
+    let secret = planted(47);
+    let mut anthropic = message("hi");
+    anthropic["mcp_servers"] = json!([{"type": "url", "url": "https://mcp.example", "name": "x", "authorization_token": secret}]);
+    let openai = json!({"model": "gpt-5.5", "max_output_tokens": 50, "input": "hi", "tools": [
+        {"type": "mcp", "server_label": "x", "server_url": "https://mcp.example", "headers": {"Authorization": format!("Bearer {secret}")}}]});
+    let requests = [
+        (
+            "/v1/messages",
+            anthropic,
+            "$.mcp_servers[0].authorization_token",
+        ),
+        ("/v1/responses", openai, "$.tools[0].headers.Authorization"),
+    ];
+    for leave in [false, true] {
+        let mut wish = redacting();
+        if leave {
+            wish.scan = "on_unredactable = \"alert\"".to_owned();
+        }
+        let world = World::start(wish).await;
+        for (path, body, place) in &requests {
+            let reply = world.post(path).json(body).send().await.expect("an answer");
+            let (status, text) = (reply.status(), reply.text().await.expect("text"));
+            if leave {
+                assert_eq!(status, 200, "{text}");
+                assert_eq!(world.provider.last().json(), *body);
+            } else {
+                assert_eq!(status, 400, "{text}");
+                assert!(text.contains(place), "{text}");
+            }
+        }
+        let rows = world.rows(2).await;
+        let told = json!({"category": "aws_access_key", "count": 1, "action": if leave { "unredacted" } else { "block" }});
+        for row in rows {
+            let findings = row["findings"].as_array().expect("a list");
+            assert!(findings.contains(&told), "{row}");
+        }
+    }
+}

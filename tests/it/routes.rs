@@ -126,6 +126,8 @@ async fn a_clients_own_headers_pass_and_hop_headers_do_not() {
         .header("connection", "x-secret-hop")
         .header("x-secret-hop", "1")
         .header("cookie", "a=b")
+        .header("openai-organization", "org-of-an-engineer")
+        .header("openai-project", "proj_of_an_engineer")
         .header("te", "trailers")
         .send()
         .await
@@ -140,7 +142,14 @@ async fn a_clients_own_headers_pass_and_hop_headers_do_not() {
         sent.header("host"),
         Some(world.provider.address.to_string().as_str())
     );
-    for gone in ["x-secret-hop", "cookie", "te", "transfer-encoding"] {
+    for gone in [
+        "x-secret-hop",
+        "cookie",
+        "te",
+        "transfer-encoding",
+        "openai-organization",
+        "openai-project",
+    ] {
         assert_eq!(sent.header(gone), None, "{gone}");
     }
 }
@@ -177,6 +186,77 @@ async fn an_unknown_path_is_refused_in_the_callers_words_and_never_forwarded() {
         rows.iter()
             .all(|row| row["decision"] == "refused" && row["status"] == 404)
     );
+}
+
+#[tokio::test]
+async fn a_base_url_that_is_wrong_by_v1_is_told_so() {
+    let world = World::usual().await;
+    for (path, advice) in [
+        (
+            "/v1/v1/messages",
+            "this path has /v1 twice: leave it out of the base URL",
+        ),
+        (
+            "/chat/completions",
+            "this path lacks /v1: end the base URL with it",
+        ),
+        ("/elsewhere/v1/messages", "the name of no provider"),
+        ("/v1/files", "It serves POST /v1/messages, "),
+    ] {
+        let answer = world.post(path).body("{}").send().await.expect("an answer");
+        assert_eq!(answer.status(), 404, "{path}");
+        let text = answer.text().await.expect("text");
+        assert!(text.contains(advice), "{path}: {text}");
+    }
+    world.rows(4).await;
+}
+
+#[tokio::test]
+async fn a_providers_own_request_id_is_kept_beside_ours() {
+    let world = World::usual().await;
+    world.provider.answers(|request| {
+        let answered = |name: &str, id: &str| {
+            let head = format!("HTTP/1.1 429 X\r\n{name}: {id}\r\nx-should-retry: false\r\ncontent-length: 2\r\n\r\n{{}}");
+            vec![crate::provider::Step::Send(head.into_bytes())]
+        };
+        match request.path.as_str() {
+            "/v1/messages" => answered("request-id", "req_theirs"),
+            "/v1/responses" => answered("x-request-id", &"7".repeat(500)),
+            _ => answered("x-request-id", request.header("x-request-id").unwrap_or("")),
+        }
+    });
+    let paths = ["/v1/messages", "/v1/responses", "/v1/chat/completions"];
+    let long = "7".repeat(128);
+    let kept = ["req_theirs", &long, ""];
+    let bodies = [message("hi"), cases()[5].1.clone(), chat()];
+    for ((path, body), kept) in paths.iter().zip(&bodies).zip(kept) {
+        let answer = world.post(path).json(body).send().await.expect("an answer");
+        let header = |name: &str| {
+            answer
+                .headers()
+                .get(name)
+                .map(|id| id.to_str().expect("ASCII"))
+        };
+        assert_eq!(header("tollgate-upstream-request-id").unwrap_or(""), kept);
+        assert_eq!(header("x-request-id").map(str::len), Some(36), "ours");
+        assert_eq!(header("request-id").is_some(), *path == "/v1/messages");
+    }
+    let rows = world.rows(3).await;
+    for (row, kept) in rows.iter().zip(kept) {
+        assert_eq!(row["upstream_request"], kept);
+    }
+    let refused = world
+        .post("/v1/messages")
+        .body("{")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(refused.status(), 400);
+    let (ours, theirs) = (
+        &refused.headers()["x-request-id"],
+        &refused.headers()["request-id"],
+    );
+    assert_eq!(ours, theirs, "where Anthropic's SDKs look for it");
 }
 
 #[tokio::test]

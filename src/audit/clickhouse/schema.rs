@@ -32,6 +32,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "attempts",
             sql: include_str!("../../../deploy/clickhouse/0003_attempts.sql"),
         },
+        Migration {
+            number: 4,
+            name: "upstream_request",
+            sql: include_str!("../../../deploy/clickhouse/0004_upstream_request.sql"),
+        },
     ]
 }
 

@@ -9,6 +9,7 @@ use crate::domain::{Category, Moment, Name, Usd};
 use crate::gateway::refusal::Hidden;
 use crate::identity::KeyError;
 use crate::policy::{Closed, Denied, RateLimiter, RefusalStatuses, RetryAfter, Subject};
+use crate::provider::Astray;
 
 const NOW: Moment = Moment::from_seconds(1_800_000_000);
 
@@ -62,7 +63,10 @@ fn early() -> Vec<Refusal> {
     ];
     let mut early: Vec<Refusal> = keys.into_iter().map(Refusal::Key).collect();
     early.extend([
-        Refusal::UnknownPath,
+        Refusal::UnknownPath(Astray::NotServed),
+        Refusal::UnknownPath(Astray::TwiceV1),
+        Refusal::UnknownPath(Astray::NoV1),
+        Refusal::UnknownPath(Astray::NoProvider),
         Refusal::WebSocket,
         Refusal::HeadersTooLarge,
         Refusal::AmbiguousLength,

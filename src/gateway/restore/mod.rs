@@ -101,6 +101,14 @@ impl StreamRestorer {
         &self.counts
     }
 
+    /// Whether the request brought what this placeholder stands for.
+    #[must_use]
+    pub fn knows(&self, placeholder: &[u8]) -> bool {
+        let mut known = false;
+        self.known.find(placeholder, |_| known = true);
+        known
+    }
+
     /// Bytes that wait inside.
     #[must_use]
     pub fn held(&self) -> usize {

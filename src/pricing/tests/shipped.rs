@@ -2,7 +2,7 @@
 
 use super::super::{PriceTable, QuoteMode};
 use super::usd;
-use crate::domain::{Demand, Usd};
+use crate::domain::{Demand, SearchTool, Usage, Usd};
 
 fn shipped() -> PriceTable {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/prices.toml");
@@ -61,6 +61,31 @@ fn well_known_prices_are_what_the_vendors_say() {
             base.cache_write_1h,
         ];
         assert_eq!(told, [input, output, read, write].map(usd), "{model}");
+    }
+}
+
+#[test]
+fn a_web_search_costs_what_its_tool_costs_with_that_model() {
+    let table = shipped();
+    for (model, plain, preview) in [
+        ("gpt-4o", "0.01", "0.025"),
+        ("gpt-4.1-mini", "0.01", "0.025"),
+        ("gpt-5.5", "0.01", "0.01"),
+        ("o3", "0.01", "0.01"),
+        ("gpt-4o-search-preview", "0.025", "0.025"),
+        ("gpt-5-search-api", "0.01", "0.01"),
+    ] {
+        let price = table.find("openai", model).price;
+        let one = |search| {
+            let usage = Usage {
+                web_searches: 1,
+                search,
+                ..Usage::default()
+            };
+            price.cost(&usage)
+        };
+        let told = [SearchTool::Current, SearchTool::Preview].map(|tool| one(tool).unwrap());
+        assert_eq!(told, [usd(plain), usd(preview)], "{model}");
     }
 }
 

@@ -130,12 +130,13 @@ price = { input = "3", output = "15" }
 provider = "openai"
 id = "gpt-5"
 over = []
-fees = { tool_call = "1" }
+fees = { tool_call = "1", web_search_preview = "12" }
 price = { input = "1.25", output = "10" }
 "#;
     let table = table().overlaid("ours.toml", over).unwrap();
     let sonnet = table.find("anthropic", "claude-sonnet-4").price;
     assert_eq!(sonnet.fees.web_search, usd("8"));
+    assert_eq!(sonnet.fees.web_search_preview, usd("8"), "told for both");
     assert_eq!(sonnet.fees.code_session, usd("0.05"));
     assert!(
         sonnet.fees
@@ -147,6 +148,8 @@ price = { input = "1.25", output = "10" }
     let gpt = table.find("openai", "gpt-5").price;
     assert_eq!(gpt.standard.over, []);
     assert_eq!(gpt.fees.tool_call, usd("1"));
+    let told = (gpt.fees.web_search, gpt.fees.web_search_preview);
+    assert_eq!(told, (usd("0"), usd("12")), "its own beside the list's");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{Fees, Ladder, Price, QuoteMode, Rates, Terms};
 use super::{price, usd};
-use crate::domain::{CacheWrites, Demand, ServiceTier, Usage, Usd};
+use crate::domain::{CacheWrites, Demand, SearchTool, ServiceTier, Usage, Usd};
 
 const TIERS: [ServiceTier; 5] = [
     ServiceTier::Standard,
@@ -40,7 +40,7 @@ prop_compose! {
         standard in ladder(),
         tiers in proptest::array::uniform4(proptest::option::of(ladder())),
         regional in 1_000u32..2_000,
-        fees in proptest::array::uniform4(rate()),
+        fees in proptest::array::uniform5(rate()),
         context in 1u64..5_000,
         max_output in 0u64..5_000,
         account in (0usize..5, any::<bool>(), 0u32..6, 0u64..2_000),
@@ -48,7 +48,7 @@ prop_compose! {
         let [batch, flex, priority, fast] = tiers;
         Price {
             standard, batch, flex, priority, fast, regional,
-            fees: Fees { web_search: fees[0], tool_call: fees[1], code_session: fees[2], image: fees[3] },
+            fees: Fees { web_search: fees[0], web_search_preview: fees[4], tool_call: fees[1], code_session: fees[2], image: fees[3] },
             context, max_output,
             terms: Terms { tier: TIERS[account.0], regional: account.1, tool_calls: account.2, tool_result: account.3 },
         }
@@ -61,7 +61,7 @@ prop_compose! {
         media_tokens in prop_oneof![Just(0), 0u64..2_000],
         output_tokens in proptest::option::of(0u64..5_000),
         answers in 0u32..4,
-        flags in proptest::array::uniform3(any::<bool>()),
+        flags in proptest::array::uniform4(any::<bool>()),
         tier in proptest::option::of(0usize..5),
         regional in proptest::option::of(any::<bool>()),
         cache in 0usize..3,
@@ -73,7 +73,7 @@ prop_compose! {
             opaque: flags[0], background: false, has_output: flags[1], audio_output: flags[2],
             tier: tier.map(|t| TIERS[t]), regional,
             cache_writes: [CacheWrites::None, CacheWrites::FiveMinutes, CacheWrites::Hour][cache],
-            server_calls: calls[0], web_searches: calls[1], tool_calls: calls[2], code_sessions: calls[3], images: calls[4], session_units: units,
+            server_calls: calls[0], web_searches: calls[1], search: if flags[3] { SearchTool::Preview } else { SearchTool::Current }, tool_calls: calls[2], code_sessions: calls[3], images: calls[4], session_units: units,
         }
     }
 }
@@ -105,6 +105,7 @@ impl Provider<'_> {
         self.read(&mut usage);
         self.write(&mut usage);
         usage.web_searches = self.times(self.demand.web_searches);
+        usage.search = self.demand.search;
         usage.tool_calls = self.times(self.demand.tool_calls);
         usage.code_sessions =
             self.times(self.demand.code_sessions) * u64::from(self.demand.session_units.max(1));

@@ -163,6 +163,8 @@ pub(super) enum Tag {
     /// A client's tool that the provider describes to the model in its own words.
     KnownClientTool,
     WebSearch,
+    /// `OpenAI`'s earlier one, at another price.
+    WebSearchPreview,
     FileSearch,
     CodeInterpreter,
     ImageGeneration,
@@ -221,6 +223,7 @@ impl Tag {
             b"mcp" | b"mcp_toolset" | b"programmatic_tool_calling" => Self::FreeServerTool,
             _ if starts(&[b"web_fetch", b"tool_search"]) => Self::FreeServerTool,
             _ if starts(&[b"advisor_"]) => Self::Advisor,
+            _ if starts(&[b"web_search_preview"]) => Self::WebSearchPreview,
             _ if starts(&[b"web_search"]) => Self::WebSearch,
             _ if starts(&[b"code_execution"]) => Self::CodeInterpreter,
             _ => Self::ServerTool,

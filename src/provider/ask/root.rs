@@ -59,7 +59,11 @@ impl Reader {
             }
             Field::Conversation | Field::Thread => self.demand.opaque = true,
             Field::Compaction => self.tools.may_read_again(Some(1)),
-            Field::Prompt if kind == Kind::Object => self.demand.opaque = true,
+            Field::Prompt if kind == Kind::Object => {
+                self.demand.opaque = true;
+                // It may bring tools along.
+                self.tools.preview = true;
+            }
             Field::Audio => self.demand.audio_output = true,
             Field::WebSearchOptions => self.tools.may_search(Some(1)),
             Field::SearchParameters | Field::Plugins => self.tools.may_search(None),

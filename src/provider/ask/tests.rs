@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{CacheWrites, ServiceTier};
+use crate::domain::{CacheWrites, SearchTool, ServiceTier};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -483,6 +483,19 @@ fn newer_fields_that_change_the_bill_are_read() {
     assert_eq!(memory(&json!("cntr_1")), 1);
     let fast = demand(&json!({"model": "m", "service_tier": "fast"}));
     assert_eq!(fast.tier, Some(ServiceTier::Priority));
+    let previews =
+        |tools: Value| demand(&json!({"model": "m", "tools": tools})).search == SearchTool::Preview;
+    assert!(!previews(
+        json!([{"type": "web_search"}, {"type": "web_search_2025_08_26"}])
+    ));
+    assert!(previews(
+        json!([{"type": "web_search"}, {"type": "web_search_preview_2025_03_11"}])
+    ));
+    assert!(previews(
+        json!([{"type": "web_search"}, {"type": "unheard_of_search"}])
+    ));
+    let stored = demand(&json!({"model": "m", "prompt": {"id": "pmpt_1"}}));
+    assert_eq!(stored.search, SearchTool::Preview);
     let search =
         demand(&json!({"model": "m", "tools": [{"type": "tool_search"}, {"type": "mcp"}]}));
     assert_eq!((search.tool_calls, search.server_calls), (Some(0), None));

@@ -1,6 +1,6 @@
 //! The tools of a request that the provider runs by itself, and what they can add to the bill.
 
-use crate::domain::Demand;
+use crate::domain::{Demand, SearchTool};
 
 use super::field::Tag;
 
@@ -16,6 +16,9 @@ pub(super) struct Tools {
     known: u64,
     calls: Calls,
     searches: Calls,
+    /// What is billed as a search may be one of the earlier tool: there is one, a chat searches without a tool, or what the
+    /// tools are does not show.
+    pub(super) preview: bool,
     others: Calls,
     sessions: Calls,
     images: Calls,
@@ -55,10 +58,13 @@ impl Tools {
     /// One entry of `tools`, with its own bound if it has one.
     pub(super) fn add(&mut self, tag: Tag, max_uses: Option<u32>) {
         self.any = true;
+        self.preview |= matches!(tag, Tag::WebSearchPreview | Tag::ServerTool);
         match tag {
             Tag::Absent | Tag::ClientTool => return,
             Tag::KnownClientTool => {}
-            Tag::WebSearch => self.may_call(max_uses, |tools| &mut tools.searches),
+            Tag::WebSearch | Tag::WebSearchPreview => {
+                self.may_call(max_uses, |tools| &mut tools.searches);
+            }
             Tag::CodeInterpreter => self.may_call(max_uses, |tools| &mut tools.sessions),
             Tag::ImageGeneration => self.may_call(max_uses, |tools| &mut tools.images),
             Tag::FreeServerTool | Tag::Advisor => self.may_read_again(max_uses),
@@ -69,6 +75,7 @@ impl Tools {
 
     /// The provider may search the web, without being given a tool for it.
     pub(super) fn may_search(&mut self, times: Option<u32>) {
+        self.preview = true;
         self.may_call(times, |tools| &mut tools.searches);
     }
 
@@ -97,6 +104,9 @@ impl Tools {
     pub(super) fn settle(&self, demand: &mut Demand) {
         demand.server_calls = self.calls.within(self.bound);
         demand.web_searches = self.searches.within(self.bound);
+        if self.preview {
+            demand.search = SearchTool::Preview;
+        }
         demand.tool_calls = self.others.within(self.bound);
         demand.code_sessions = self.sessions.within(self.bound);
         demand.session_units = self.units.max(1);

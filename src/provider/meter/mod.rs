@@ -96,6 +96,8 @@ pub struct SoFar {
     pub input_told: bool,
     /// Bytes of text delivered.
     pub text: u64,
+    /// Whether the final usage was told: the answer is whole, and nothing more is billed.
+    pub complete: bool,
 }
 
 impl Meter {
@@ -139,6 +141,7 @@ impl Meter {
             usage,
             input_told: usage.total_input() > 0,
             text: reading.text,
+            complete: self.is_complete(),
         }
     }
 
@@ -251,6 +254,7 @@ impl Meter {
             _ => 0,
         };
         usage.web_searches = tally.searches.max(counts.searches.unwrap_or(0)).max(asked);
+        usage.search = self.demand.search;
         usage.tool_calls = tally.tool_calls.max(counts.other_calls.unwrap_or(0));
         usage.code_sessions = tally.sessions * u64::from(self.demand.session_units.max(1));
         usage.images = tally.images;

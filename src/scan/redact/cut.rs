@@ -6,6 +6,7 @@ use crate::domain::Category;
 use crate::domain::json::{Document, Kind, Value};
 
 use super::placeholder::{self, LONGEST};
+use super::presented;
 use super::value::Frame;
 
 /// One finding to be redacted.
@@ -110,7 +111,7 @@ fn parts_of<'a>(
         if target.echo && is_of_the_api(literal, range) {
             continue;
         }
-        if untouchable(literal) {
+        if untouchable(literal) || presented::is_for_the_provider(literal) {
             return None;
         }
         match parts.last_mut() {

@@ -5,6 +5,7 @@
 
 mod cut;
 pub mod placeholder;
+mod presented;
 mod value;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //! JSON, URLs, shells, HTML and code as they are.
 
 use hmac::{Hmac, Mac};
+use memchr::memmem;
 use sha2::Sha256;
 
 use crate::domain::{Category, Name, Secret};
@@ -74,6 +75,21 @@ pub fn length_at(text: &[u8]) -> Option<usize> {
     fits.then_some(PREFIX.len() + underscore + 1 + SUFFIX)
 }
 
+/// Every placeholder, of whomever, in a text.
+pub fn each_in(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memmem::find_iter(text, PREFIX)
+        .filter_map(|at| text.get(at..))
+        .filter_map(|rest| rest.get(..length_at(rest)?))
+}
+
+/// What a placeholder says that it stands for.
+#[must_use]
+pub fn category_of(placeholder: &[u8]) -> Option<Category> {
+    let end = length_at(placeholder)?.checked_sub(SUFFIX + 1)?;
+    let name = placeholder.get(PREFIX.len()..end)?;
+    Some(Category::new(std::str::from_utf8(name).ok()?))
+}
+
 /// Whether a text is a placeholder and nothing else: then it is no secret, whatever a rule says.
 #[must_use]
 pub fn is_placeholder(text: &[u8]) -> bool {
@@ -100,6 +116,17 @@ mod tests {
         assert_ne!(one[one.len() - SUFFIX..], other[other.len() - SUFFIX..]);
         assert!(one.starts_with("TG_github_token_") && one.len() == 16 + SUFFIX);
         assert!(one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    }
+
+    #[test]
+    fn placeholders_in_a_text_are_found_with_what_they_stand_for() {
+        let of = |category| placeholders(7, "acme").of(&Category::new(category), "text");
+        let (one, other) = (of("a_b2"), of("jwt"));
+        let text = format!("TG_ {one}{other} TG_TG_x {other}.");
+        let found: Vec<_> = each_in(text.as_bytes()).collect();
+        assert_eq!(found, [&one, &other, &other].map(String::as_bytes));
+        assert_eq!(category_of(found[0]), Some(Category::new("a_b2")));
+        assert_eq!(category_of(b"TG_x"), None);
     }
 
     #[test]

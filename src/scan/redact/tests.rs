@@ -77,6 +77,41 @@ fn only_the_secret_changes() {
 }
 
 #[test]
+fn what_the_provider_presents_or_fetches_with_stays_and_is_told() {
+    for body in [
+        r#"{"mcp_servers":[{"name":"x","authorization_token":"s3cret"}]}"#,
+        r#"{"mcp_servers":[{"url":"https://x/s3cret"}]}"#,
+        r#"{"tools":[{"type":"mcp"},{"type":"mcp","authorization":"s3cret"}]}"#,
+        r#"{"tools":[{"type":"mcp","headers":{"a":"b","X-Key":"Bearer s3cret"}}]}"#,
+        r#"{"tools":[{"type":"mcp","server_url":"https://x/?t=s3cret"}]}"#,
+        r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://x/s3cret"}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://x/s3cret"}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"tool_result","content":[{"source":{"url":"s3cret"}}]}]}]}"#,
+        r#"{"input":[{"content":[{"type":"input_image","image_url":"https://x/s3cret"}]}]}"#,
+        r#"{"input":[{"content":[{"type":"input_file","file_url":"https://x/s3cret"}]}]}"#,
+        r#"{"input":[{"type":"computer_call_output","output":{"image_url":"https://x/s3cret"}}]}"#,
+    ] {
+        let (out, rewritten) = redact(body, "s3cret");
+        assert_eq!((out.as_str(), &rewritten.sealed[..]), (body, &[0][..]));
+    }
+    for body in [
+        r#"{"messages":[{"content":[{"type":"tool_use","input":{"image_url":"s3cret"}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"tool_use","input":{"source":{"url":"s3cret"}}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"web_search_result","url":"s3cret"}]}]}"#,
+        r#"{"messages":[{"content":"headers: s3cret","url":"s3cret"}]}"#,
+        r#"{"tools":[{"name":"x","description":"s3cret","input_schema":{"url":"s3cret"}}]}"#,
+        r#"{"tools":[{"parameters":{"properties":{"headers":{"default":"s3cret"}}}}]}"#,
+        r#"{"metadata":{"tools":[{"authorization":"s3cret"}]}}"#,
+    ] {
+        let (out, rewritten) = redact(body, "s3cret");
+        assert!(
+            !out.contains("s3cret") && rewritten.sealed.is_empty(),
+            "{out}"
+        );
+    }
+}
+
+#[test]
 fn a_value_is_what_the_model_reads() {
     // A text: its own escapes are undone once, and a file's JSON inside it stays as the file has it.
     let (_, one) = redact(
