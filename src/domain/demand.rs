@@ -16,6 +16,8 @@ pub struct Demand {
     pub answers: u32,
     /// Input that the request does not show (`previous_response_id`, file ids, URLs): bounded by the context window only.
     pub opaque: bool,
+    /// Whether the provider goes on when its caller is gone (`background`): an answer that is left is billed whole.
+    pub background: bool,
     /// Whether the endpoint can produce output at all (embeddings cannot).
     pub has_output: bool,
     /// The tier that the request names; `None` where it leaves that to the provider's account.

@@ -96,7 +96,8 @@ impl ResponseCache {
         body: &[u8],
     ) -> Option<Key> {
         let caller = &standing.caller;
-        let alone = ask.demand.server_calls == Some(0) && !ask.demand.opaque && !ask.background;
+        let alone =
+            ask.demand.server_calls == Some(0) && !ask.demand.opaque && !ask.demand.background;
         if !self.teams.contains(&caller.team) || !destination.endpoint.billed() || !alone {
             return None;
         }

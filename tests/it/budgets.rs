@@ -379,6 +379,19 @@ async fn what_does_not_show_its_cost_is_refused_where_the_operator_wants_it_so()
     }
 }
 
+/// It would be charged its worst case, and nobody could fetch it here.
+#[tokio::test]
+async fn an_answer_that_would_come_later_is_refused_whatever_opaque_says() {
+    let world = World::usual().await;
+    let body = json!({"model": "gpt-5.5", "input": "hi", "background": true});
+    let refused = world.post("/v1/responses").json(&body).send().await;
+    let refused = refused.expect("an answer");
+    assert_eq!(refused.status(), 400);
+    let told: serde_json::Value = refused.json().await.expect("JSON");
+    assert_eq!(told["error"]["code"], "cost_opaque");
+    assert!(world.provider.received().is_empty());
+}
+
 #[tokio::test]
 async fn an_unknown_model_costs_the_configured_price_and_never_nothing() {
     let world = World::start(capped("1.00")).await;

@@ -217,6 +217,38 @@ async fn keeping_the_reservation() -> World {
     .await
 }
 
+/// The provider goes on with it, and its answer can still be used.
+#[tokio::test]
+async fn a_stream_in_the_background_that_is_left_is_charged_its_reservation() {
+    let world = World::usual().await;
+    world.provider.answers(|_| {
+        let event = |kind: &str, rest: &str| {
+            chunk(format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{rest}}}\n\n").as_bytes())
+        };
+        vec![
+            stream_head(),
+            event(
+                "response.created",
+                r#""response":{"id":"resp_1","status":"queued"}"#,
+            ),
+            event("response.output_text.delta", r#""delta":"one two""#),
+            Step::Wait(Duration::from_mins(1)),
+        ]
+    });
+    let body = json!({"model": "gpt-5.5", "input": "hi", "stream": true, "background": true, "max_output_tokens": 100});
+    let answer = world.post("/v1/responses").json(&body).send().await;
+    let mut events = answer.expect("an answer").bytes_stream();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("one two") {
+        seen.extend(events.next().await.expect("events").expect("bytes"));
+    }
+    drop(events);
+    let rows = world.rows(1).await;
+    assert_eq!(rows[0]["code"], "client_gone");
+    assert_ne!(rows[0]["cost_usd"], "0.00");
+    assert_eq!(rows[0]["cost_usd"], rows[0]["reserved_usd"]);
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_can_be_charged_its_reservation() {
     let world = keeping_the_reservation().await;

@@ -70,7 +70,7 @@ prop_compose! {
     ) -> Demand {
         Demand {
             input_bytes, media_tokens, output_tokens, answers,
-            opaque: flags[0], has_output: flags[1], audio_output: flags[2],
+            opaque: flags[0], background: false, has_output: flags[1], audio_output: flags[2],
             tier: tier.map(|t| TIERS[t]), regional,
             cache_writes: [CacheWrites::None, CacheWrites::FiveMinutes, CacheWrites::Hour][cache],
             server_calls: calls[0], web_searches: calls[1], tool_calls: calls[2], code_sessions: calls[3], images: calls[4], session_units: units,

@@ -27,8 +27,6 @@ pub struct Ask {
     pub usage_requested: bool,
     /// Other models that may answer or advise, each with what it may be asked for on top: they must be allowed, and are billed.
     pub others: Vec<OtherModel>,
-    /// Whether the answer will come later by another request (`background`), so that this one will not tell its usage.
-    pub background: bool,
 }
 
 impl Ask {

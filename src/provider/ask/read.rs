@@ -68,7 +68,6 @@ pub(super) struct Reader {
     pub(super) model: Option<String>,
     pub(super) stream: bool,
     include_usage: bool,
-    pub(super) background: bool,
     pub(super) n: u32,
     pub(super) best_of: u32,
     prompts: u32,
@@ -105,7 +104,6 @@ impl Reader {
             model: None,
             stream: false,
             include_usage: false,
-            background: false,
             n: 1,
             best_of: 1,
             prompts: 0,
@@ -149,7 +147,6 @@ impl Reader {
                 .into_iter()
                 .map(|entry| entry.model(&demand))
                 .collect(),
-            background: self.background,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::domain::{CacheWrites, ServiceTier};
 
 use super::super::json::{Kind, Seen, Text, Token};
-use super::super::route::Dialect;
+use super::super::route::{Dialect, Endpoint};
 use super::field::Field;
 use super::others::Entry;
 use super::read::{MODEL_FAULT, Reader};
@@ -78,7 +78,10 @@ impl Reader {
             (Field::Model, _) => self.refuse("`model` must be a string", seen.start),
             (_, Token::Null) => {}
             (Field::Stream, token) => self.stream = token == Token::Bool(true),
-            (Field::Background, token) => self.background = token != Token::Bool(false),
+            (Field::Background, token) => {
+                let served = self.endpoint == Endpoint::Responses;
+                self.demand.background = served && token != Token::Bool(false);
+            }
             (Field::N | Field::BestOf, token) => self.answers(field, token, seen.start),
             (_, token) if self.is_bound(field) => self.bound.see(token),
             (Field::MaxToolCalls, Token::Number(number)) => self.tools.bound = count(number),

@@ -20,7 +20,7 @@ fn a_plain_request_is_read() {
     let body = br#"{"model":"claude-sonnet-5","max_tokens":1024,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
     let ask = read_ask(Endpoint::Messages, body).unwrap();
     assert_eq!(ask.model.as_deref(), Some("claude-sonnet-5"));
-    assert!(ask.stream && ask.usage_requested && !ask.background);
+    assert!(ask.stream && ask.usage_requested && !ask.demand.background);
     let expected = Demand {
         input_bytes: body.len() as u64 + 64,
         output_tokens: Some(1024),
@@ -494,7 +494,7 @@ fn newer_fields_that_change_the_bill_are_read() {
 
 #[test]
 fn a_background_request_is_told_apart() {
-    let background = |body: &Value| ask_of(Endpoint::Responses, body).background;
+    let background = |body: &Value| ask_of(Endpoint::Responses, body).demand.background;
     assert!(background(&json!({"model": "m", "background": true})));
     assert!(background(&json!({"model": "m", "background": "yes"})));
     assert!(!background(&json!({"model": "m", "background": false})));

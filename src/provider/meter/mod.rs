@@ -262,7 +262,7 @@ impl Meter {
         if reading.error {
             return false;
         }
-        let tools = self.demand.server_calls != Some(0);
+        let unbounded = self.demand.server_calls != Some(0) || self.demand.background;
         let reasons = match (self.endpoint, &self.form) {
             (_, Form::Unreadable) => true,
             (Endpoint::Embeddings, _) => false,
@@ -271,7 +271,7 @@ impl Meter {
             // Chat never shows reasoning, and an answer in one piece tells all or nothing.
             _ => true,
         };
-        tools || reasons || (self.demand.opaque && !input_told)
+        unbounded || reasons || (self.demand.opaque && !input_told)
     }
 
     const fn dialect(&self) -> Dialect {
