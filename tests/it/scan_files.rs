@@ -1,6 +1,7 @@
 //! What `tollgate scan` is told to look at is looked at: what git tracks, and whatever is named.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -57,6 +58,23 @@ fn a_repository_that_git_cannot_read_is_told_of() {
         told.contains("cannot ask git what it tracks in ."),
         "{told}"
     );
+}
+
+#[test]
+fn a_folder_cannot_name_a_program_to_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    git(dir, &["init", "-q"]);
+    fs::write(dir.join("plain"), SECRET).expect("a file");
+    git(dir, &["add", "plain"]);
+    let program = dir.join(".git/program");
+    fs::write(&program, "#!/bin/sh\ntouch ran\n").expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    let program = program.to_str().expect("a path");
+    git(dir, &["config", "core.fsmonitor", program]);
+    let (code, told) = scan(dir, &["."]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(!dir.join("ran").exists(), "{told}");
 }
 
 #[test]

@@ -85,6 +85,8 @@ const NO_TREE: [&str; 2] = ["not a git repository", "must be run in a work tree"
 pub fn tracked(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder);
+    // A folder that came from elsewhere must not name a program to run.
+    command.args(["-c", "core.fsmonitor=false"]);
     command.args(["ls-files", "-z", "--recurse-submodules"]);
     command.env("LC_ALL", "C");
     for name in ELSEWHERE {
