@@ -28,22 +28,21 @@ fn what_git_tracks_is_scanned_though_it_is_ignored_and_other_ignore_files_do_not
     }
     git(dir, &["add", "-f", "tracked.env", "gone.env"]);
     fs::remove_file(dir.join("gone.env")).expect("it goes");
+    let inside = dir.join("inside");
+    fs::create_dir(&inside).expect("a folder");
+    git(&inside, &["init", "-q"]);
+    fs::write(inside.join("own.env"), SECRET).expect("a file");
+    git(&inside, &["add", "-f", "own.env"]);
     let (code, told) = scan(dir, &["."]);
     assert_eq!(code, Some(1), "{told}");
-    let mut lines = told.lines();
-    assert!(
-        lines
-            .next()
-            .is_some_and(|line| line.starts_with("./plain:1:1  acme-key")),
-        "{told}"
-    );
-    assert!(
-        lines
-            .next()
-            .is_some_and(|line| line.starts_with("./tracked.env:1:1  acme-key")),
-        "{told}"
-    );
-    assert_eq!(lines.next(), None);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 3, "{told}");
+    for (line, file) in lines
+        .iter()
+        .zip(["./inside/own.env", "./plain", "./tracked.env"])
+    {
+        assert!(line.starts_with(&format!("{file}:1:1  acme-key")), "{told}");
+    }
 }
 
 #[test]

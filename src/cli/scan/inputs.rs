@@ -79,6 +79,8 @@ pub fn of_paths(paths: &[PathBuf]) -> Vec<anyhow::Result<Input>> {
 /// `.env` is.
 fn of_folder(folder: &Path, inputs: &mut Vec<anyhow::Result<Input>>) {
     let mut files = BTreeSet::new();
+    // The folder may lie in a repository, and others in it.
+    let mut repositories = BTreeSet::from([folder.to_owned()]);
     // Files called `.ignore` are another program's.
     let walk = WalkBuilder::new(folder)
         .hidden(false)
@@ -86,17 +88,25 @@ fn of_folder(folder: &Path, inputs: &mut Vec<anyhow::Result<Input>>) {
         .filter_entry(|entry| entry.file_name() != ".git")
         .build();
     for entry in walk {
-        match entry {
-            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                files.insert(entry.into_path());
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                inputs.push(Err(error.into()));
+                continue;
             }
-            Ok(_) => {}
-            Err(error) => inputs.push(Err(error.into())),
+        };
+        let kind = entry.file_type();
+        if kind.is_some_and(|kind| kind.is_file()) {
+            files.insert(entry.into_path());
+        } else if kind.is_some_and(|kind| kind.is_dir()) && entry.path().join(".git").exists() {
+            repositories.insert(entry.into_path());
         }
     }
-    match git::tracked(folder) {
-        Ok(tracked) => files.extend(tracked.into_iter().filter(|path| is_file(path))),
-        Err(error) => inputs.push(Err(error)),
+    for repository in repositories {
+        match git::tracked(&repository) {
+            Ok(tracked) => files.extend(tracked.into_iter().filter(|path| is_file(path))),
+            Err(error) => inputs.push(Err(error)),
+        }
     }
     inputs.extend(files.into_iter().map(|path| Ok(Input::File(path))));
 }
