@@ -1,6 +1,7 @@
 //! `tollgate scan`: the gateway's scanner on files, standard input and what git is about to commit.
 
 mod found;
+mod git;
 mod inputs;
 mod jsonl;
 mod sarif;
@@ -27,14 +28,14 @@ use crate::scan::{
 
 /// Find secrets in files, directories, standard input or what git is about to commit
 ///
-/// Directories are read as git sees them: ignored files are left out. Secrets are shown masked. Exit status 1 when
-/// something was found or could not be read.
+/// Directories are read as git sees them: ignored files are left out, unless git tracks them. What is named is read, whatever
+/// it is. Secrets are shown masked. Exit status 1 when something was found, could not be read or could not be scanned whole.
 #[derive(Debug, Args)]
 pub struct ScanArgs {
     /// Files and directories; `-` for standard input
     #[arg(value_name = "PATH", required_unless_present_any = ["jsonl", "staged"])]
     paths: Vec<PathBuf>,
-    /// What git is about to commit
+    /// What git is about to commit, in the whole repository
     #[arg(long, conflicts_with_all = ["paths", "jsonl"])]
     staged: bool,
     /// Read bodies as JSON lines from standard input and answer each with its findings
@@ -87,7 +88,7 @@ impl With {
     }
 }
 
-/// Runs the scan; exit status 1 when something was found or could not be read.
+/// Runs the scan; exit status 1 when something was found, could not be read or could not be scanned whole.
 ///
 /// # Errors
 /// When the rules cannot be read, or what is staged.
@@ -107,7 +108,7 @@ pub fn run(args: &ScanArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match format {
         Format::Text => found::text(&scanner, &reports, out)?,
         Format::Json => found::json(&reports, out)?,
-        Format::Sarif => sarif::write(&scanner, &reports, out)?,
+        Format::Sarif => sarif::write(&scanner, &reports, &unread, out)?,
     }
     out.flush()?;
     for error in &unread {
@@ -195,7 +196,7 @@ fn scan_all(
     let (mut reports, mut unread) = (Vec::new(), Vec::new());
     for (_, outcome) in outcomes {
         match outcome {
-            Ok(report) if report.found.is_empty() => {}
+            Ok(report) if report.is_clean() => {}
             Ok(report) => reports.push(report),
             Err(error) => unread.push(error),
         }
@@ -219,6 +220,7 @@ fn scan_one(
     Ok(FileReport {
         file: input.name(),
         found: found.map(|finding| Found::new(finding, &bytes)).collect(),
+        undecodable: report.undecodable,
     })
 }
 

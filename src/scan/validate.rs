@@ -62,6 +62,7 @@ const GENERAL: &[(&str, Check)] = &[
     ("no_digest", stop_words::is_no_digest),
     ("password", stop_words::is_password),
     ("opaque_password", stop_words::is_opaque_password),
+    ("not_the_user", stop_words::is_not_the_user),
     ("url_host", stop_words::is_on_a_real_host),
     ("github_checksum", token_checksum::github),
     ("npm_checksum", token_checksum::github),

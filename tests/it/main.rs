@@ -37,6 +37,7 @@ mod redis;
 mod refusals;
 mod reload;
 mod routes;
+mod scan_files;
 mod sdk;
 mod secrets;
 mod soak;

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::scan::{Finding, Scanner};
+use crate::scan::{Finding, Scanner, Undecodable};
 
 /// Bytes of a secret that are shown, of those long enough that this tells nothing.
 const SHOWN: usize = 4;
@@ -15,6 +15,15 @@ const LONG_ENOUGH: usize = 16;
 pub struct FileReport {
     pub file: String,
     pub found: Vec<Found>,
+    /// Why it was not scanned whole: there may be more than what was found.
+    pub undecodable: Option<Undecodable>,
+}
+
+impl FileReport {
+    /// Everything was looked at, and nothing found.
+    pub const fn is_clean(&self) -> bool {
+        self.found.is_empty() && self.undecodable.is_none()
+    }
 }
 
 /// One finding.
@@ -75,8 +84,19 @@ pub fn text(scanner: &Scanner, reports: &[FileReport], out: &mut dyn Write) -> a
                 report.file, one.line, one.column, one.rule, one.masked, one.fingerprint
             )?;
         }
+        if let Some(why) = report.undecodable {
+            writeln!(out, "{}  {}", report.file, not_whole(why))?;
+        }
     }
     Ok(())
+}
+
+/// The sentence for a file that was not scanned whole.
+pub fn not_whole(why: Undecodable) -> String {
+    format!(
+        "not scanned whole ({}); there may be more in it",
+        why.code()
+    )
 }
 
 pub fn json(reports: &[FileReport], out: &mut dyn Write) -> anyhow::Result<()> {
@@ -86,11 +106,29 @@ pub fn json(reports: &[FileReport], out: &mut dyn Write) -> anyhow::Result<()> {
         #[serde(flatten)]
         found: &'a Found,
     }
-    let all: Vec<Line<'_>> = reports
+    /// The line of a file that was not scanned whole: the same word as in an answer of `--jsonl`.
+    #[derive(Serialize)]
+    struct NotWhole<'a> {
+        file: &'a str,
+        undecodable: &'static str,
+    }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Entry<'a> {
+        Found(Line<'a>),
+        NotWhole(NotWhole<'a>),
+    }
+    let all: Vec<Entry<'_>> = reports
         .iter()
         .flat_map(|report| {
             let file = report.file.as_str();
-            report.found.iter().map(move |found| Line { file, found })
+            let found = report.found.iter().map(move |found| Line { file, found });
+            let not_whole = report.undecodable.map(|why| NotWhole {
+                file,
+                undecodable: why.code(),
+            });
+            let found = found.map(Entry::Found);
+            found.chain(not_whole.map(Entry::NotWhole))
         })
         .collect();
     serde_json::to_writer_pretty(&mut *out, &all)?;

@@ -1,19 +1,20 @@
 //! What there is to scan: files as git sees them, standard input, what is staged.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, stdin};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ignore::WalkBuilder;
+
+use super::git::{self, Staged};
 
 /// One thing to scan, read when its turn comes.
 pub enum Input {
     File(PathBuf),
     Standard,
-    /// The staged content of this path.
-    Staged(String),
+    Staged(Staged),
 }
 
 impl Input {
@@ -21,7 +22,7 @@ impl Input {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Standard => "-".to_owned(),
-            Self::Staged(path) => path.clone(),
+            Self::Staged(staged) => staged.path.clone(),
         }
     }
 
@@ -39,7 +40,7 @@ impl Input {
                     .context("cannot read standard input")?;
                 bytes
             }
-            Self::Staged(path) => git(&["show", &format!(":{path}")])?,
+            Self::Staged(staged) => git::content(&staged.blob)?,
         };
         Ok(utf8(bytes))
     }
@@ -57,8 +58,7 @@ fn utf8(bytes: Vec<u8>) -> Vec<u8> {
     String::from_utf16_lossy(&units).into_bytes()
 }
 
-/// Files as they are named, directories without what git ignores, and what of them cannot be read. Hidden files count: that
-/// is where `.env` is.
+/// What is named, whatever it is (a file, a pipe, a device), folders as git sees them, and what of them cannot be read.
 pub fn of_paths(paths: &[PathBuf]) -> Vec<anyhow::Result<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
@@ -66,61 +66,58 @@ pub fn of_paths(paths: &[PathBuf]) -> Vec<anyhow::Result<Input>> {
             inputs.push(Ok(Input::Standard));
             continue;
         }
-        let walk = WalkBuilder::new(path)
-            .hidden(false)
-            .filter_entry(|entry| entry.file_name() != ".git")
-            .sort_by_file_path(Ord::cmp)
-            .build();
-        for entry in walk {
-            match entry {
-                Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                    inputs.push(Ok(Input::File(entry.into_path())));
-                }
-                Ok(_) => {}
-                Err(error) => inputs.push(Err(error.into())),
-            }
+        match fs::metadata(path) {
+            Ok(what) if what.is_dir() => of_folder(path, &mut inputs),
+            // What cannot be looked at cannot be read either, and is told of then.
+            _ => inputs.push(Ok(Input::File(path.clone()))),
         }
     }
     inputs
 }
 
-/// Of a submodule: the index has its commit's name, and nothing to read.
-const SUBMODULE: &[u8] = b"160000";
+/// Files without what git ignores, and all that it tracks though a `.gitignore` names it. Hidden files count: that is where
+/// `.env` is.
+fn of_folder(folder: &Path, inputs: &mut Vec<anyhow::Result<Input>>) {
+    let mut files = BTreeSet::new();
+    // The folder may lie in a repository, and others in it.
+    let mut repositories = BTreeSet::from([folder.to_owned()]);
+    // Files called `.ignore` are another program's.
+    let walk = WalkBuilder::new(folder)
+        .hidden(false)
+        .ignore(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    for entry in walk {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                inputs.push(Err(error.into()));
+                continue;
+            }
+        };
+        let kind = entry.file_type();
+        if kind.is_some_and(|kind| kind.is_file()) {
+            files.insert(entry.into_path());
+        } else if kind.is_some_and(|kind| kind.is_dir()) && entry.path().join(".git").exists() {
+            repositories.insert(entry.into_path());
+        }
+    }
+    for repository in repositories {
+        match git::tracked(&repository) {
+            Ok(tracked) => files.extend(tracked.into_iter().filter(|path| is_file(path))),
+            Err(error) => inputs.push(Err(error)),
+        }
+    }
+    inputs.extend(files.into_iter().map(|path| Ok(Input::File(path))));
+}
+
+/// Whether there is a file: git tracks links, and what was deleted, too.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|what| what.is_file())
+}
 
 /// Files that the next commit adds or changes, with their staged content.
 pub fn staged() -> anyhow::Result<Vec<anyhow::Result<Input>>> {
-    // Outside of a repository `git diff` is another command, and answers with all that it could do.
-    git(&["rev-parse", "--git-dir"])?;
-    let changes = git(&[
-        "diff",
-        "--cached",
-        "--raw",
-        "--diff-filter=ACMRT",
-        "--no-renames",
-        "-z",
-        "--relative",
-    ])?;
-    // `:100644 100755 1f2e3d4 4d3e2f1 M`, then the path.
-    let mut parts = changes.split(|byte| *byte == 0);
-    let mut inputs = Vec::new();
-    while let (Some(change), Some(path)) = (parts.next(), parts.next()) {
-        if change.split(|byte| *byte == b' ').nth(1) == Some(SUBMODULE) {
-            continue;
-        }
-        let path = std::str::from_utf8(path).context("a staged path is not UTF-8");
-        inputs.push(path.map(|path| Input::Staged(format!("./{path}"))));
-    }
-    Ok(inputs)
-}
-
-fn git(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let output = Command::new("git")
-        .args(arguments)
-        .output()
-        .context("cannot run git")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("git {}: {}", arguments.join(" "), said.trim());
-    }
-    Ok(output.stdout)
+    let staged = git::staged()?.into_iter();
+    Ok(staged.map(|one| Ok(Input::Staged(one))).collect())
 }

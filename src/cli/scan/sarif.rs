@@ -5,10 +5,15 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::found::{FileReport, Found};
+use super::found::{FileReport, Found, not_whole};
 use crate::scan::Scanner;
 
-pub fn write(scanner: &Scanner, reports: &[FileReport], out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn write(
+    scanner: &Scanner,
+    reports: &[FileReport],
+    unread: &[anyhow::Error],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let all = reports.iter().flat_map(|report| {
         let file = report.file.as_str();
         report.found.iter().map(move |found| (file, found))
@@ -40,12 +45,42 @@ pub fn write(scanner: &Scanner, reports: &[FileReport], out: &mut dyn Write) -> 
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
+            "invocations": [invocation(reports, unread)],
             "results": results,
         }],
     });
     serde_json::to_writer_pretty(&mut *out, &log)?;
     writeln!(out)?;
     Ok(())
+}
+
+/// What was not read, or not whole: without it the results are not all.
+fn invocation(reports: &[FileReport], unread: &[anyhow::Error]) -> Value {
+    let told = reports.iter().filter_map(|report| {
+        Some(json!({
+            "level": "error",
+            "message": { "text": not_whole(report.undecodable?) },
+            "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(&report.file) } } }],
+        }))
+    });
+    let unread = unread
+        .iter()
+        .map(|error| json!({ "level": "error", "message": { "text": format!("{error:#}") } }));
+    let told: Vec<Value> = told.chain(unread).collect();
+    json!({ "executionSuccessful": told.is_empty(), "toolExecutionNotifications": told })
+}
+
+/// A path as an URI has it: every byte but letters, digits, `-._~` and `/` by its number.
+fn uri(file: &str) -> String {
+    let mut uri = String::with_capacity(file.len());
+    for byte in file.trim_start_matches("./").bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            _ => uri.extend(["%", &format!("{byte:02X}")]),
+        }
+    }
+    uri
 }
 
 fn result(file: &str, found: &Found) -> Value {
@@ -59,7 +94,7 @@ fn result(file: &str, found: &Found) -> Value {
         "level": "error",
         "message": { "text": format!("{}: {}", found.rule, found.masked) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": file.trim_start_matches("./") },
+            "artifactLocation": { "uri": uri(file) },
             "region": region,
         }}],
         "partialFingerprints": { "tollgateSecret/v1": found.fingerprint },

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 
 use super::*;
@@ -100,4 +102,41 @@ fn what_windows_programs_write_is_read() {
         let (out, _) = run_with(&[path]);
         assert!(out.contains(&format!("{path}:2:6  acme-key")), "{out}");
     }
+}
+
+#[test]
+fn a_file_that_is_not_scanned_whole_is_never_called_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = "a text that is coded again and again".to_owned();
+    for _ in 0..8 {
+        text = STANDARD.encode(text);
+    }
+    let path = dir.path().join("a #1%");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let with = |format: &str| {
+        let rules = dir.path().join("rules");
+        fs::write(&rules, RULES).unwrap();
+        let rules = rules.to_str().unwrap();
+        let line = ["scan", path, "--rules", rules, "--format", format];
+        let mut out = Vec::new();
+        let code = run(&Line::parse_from(line).args, &mut out).unwrap();
+        assert!(format!("{code:?}").contains("(1)"));
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(
+        with("text"),
+        format!("{path}  not scanned whole (too_deep); there may be more in it\n")
+    );
+    let all: serde_json::Value = serde_json::from_str(&with("json")).unwrap();
+    assert_eq!(
+        all,
+        serde_json::json!([{ "file": path, "undecodable": "too_deep" }])
+    );
+    let log: serde_json::Value = serde_json::from_str(&with("sarif")).unwrap();
+    let invocation = &log["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let told = &invocation["toolExecutionNotifications"][0];
+    let place = &told["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert!(place.as_str().unwrap().ends_with("/a%20%231%25"), "{place}");
 }

@@ -168,6 +168,16 @@ const NO_PASSWORDS: &[&[u8]] = &[
     b"passw0rd",
     b"randompassword",
     b"rootpassword",
+    b"rootpass",
+    b"adminpass",
+    b"adminpassword",
+    b"postgrespass",
+    b"postgrespassword",
+    b"mysqlpassword",
+    b"redispw",
+    b"redispass",
+    b"redispassword",
+    b"anonymous",
     b"mysecretpassword",
     b"opensesame",
     b"open sesame",
@@ -244,6 +254,24 @@ pub fn is_opaque_password(secret: &[u8], context: &[u8]) -> bool {
         .count();
     let marked = letters >= 2 && digits + signs >= 1 && shannon(secret) >= 2.3;
     marked || is_mixed_case(secret, context)
+}
+
+/// False where an address has its user's or its database's name for the password, as samples for containers do:
+/// `airflow:airflow@postgres/airflow`.
+pub fn is_not_the_user(secret: &[u8], context: &[u8]) -> bool {
+    let place = [b":", secret, b"@"].concat();
+    let Some(at) = memchr::memmem::find(context, &place) else {
+        return true;
+    };
+    let (before, after) = (&context[..at], &context[at + place.len()..]);
+    let user = before.rsplit(|&byte| byte == b'/').next();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_host = |byte: &u8| is_name(byte) || matches!(byte, b'.' | b':' | b',');
+    let path = after.iter().position(|byte| !is_host(byte));
+    let database = path.and_then(|at| after[at..].strip_prefix(b"/"));
+    let database = database.and_then(|path| path.split(|byte| !is_name(byte)).next());
+    let same = |name: &[u8]| name.eq_ignore_ascii_case(secret);
+    !user.is_some_and(same) && !database.is_some_and(same)
 }
 
 /// Hosts at which every credential is a story: reserved names (RFC 2606), what tutorials call a host.
@@ -337,6 +365,23 @@ mod tests {
             b"hunter22",
             b"https://ada:hunter22@git.acme.io/x"
         ));
+    }
+
+    #[test]
+    fn names_of_users_and_databases_are_no_passwords() {
+        for (password, address) in [
+            ("airflow", "postgres://airflow:airflow@postgres/x"),
+            ("Sonar", "postgres://a:Sonar@db.acme.io:5432/sonar?a=b"),
+        ] {
+            assert!(!is_not_the_user(password.as_bytes(), address.as_bytes()));
+        }
+        for address in [
+            "postgres://airflow:kT7xQ4@postgres/airflow",
+            "postgres://a/kT7xQ4 b:kT7xQ4@db",
+            "redis://:kT7xQ4@cache:6379/kT7xQ42",
+        ] {
+            assert!(is_not_the_user(b"kT7xQ4", address.as_bytes()), "{address}");
+        }
     }
 
     #[test]
