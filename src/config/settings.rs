@@ -114,6 +114,7 @@ pub struct Provider {
     pub credential: SecretRef,
     /// A private certificate authority for its addresses; absent: the system's.
     pub ca: Option<PathBuf>,
+    pub http: HttpVersion,
     pub timeouts: Timeouts,
     /// Most addresses tried for one request, the first included.
     pub attempts: NonZeroU32,
@@ -151,6 +152,15 @@ pub enum HealthCheck {
 pub struct WeightedAddress {
     pub address: Address,
     pub weight: NonZeroU32,
+}
+
+/// What is spoken to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 and nothing else.
+    Two,
 }
 
 /// Of one provider.

@@ -7,6 +7,7 @@ pub mod address;
 pub mod admit;
 mod attempts;
 pub mod body;
+mod broken;
 pub mod cache;
 pub mod choice;
 mod clamp;
@@ -46,7 +47,6 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use admit::Admitted;
 use ctx::Ctx;
-use refusal::Refusal;
 
 /// A request is tried at most so often: the addresses of its provider, and stale pooled connections.
 pub const MOST_ATTEMPTS: u8 = 10;
@@ -94,7 +94,11 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<Box<HttpPeer>> {
         attempts::next(ctx).await.map(Box::new)
     }
 
@@ -213,17 +217,23 @@ impl ProxyHttp for Gateway {
         let unanswered = session.response_written().is_none() && by_provider;
         let passage = ctx.passage.as_mut().filter(|_| unanswered);
         let again = passage.is_some_and(|passage| {
-            let stale = client_reused && !is_timeout(&error);
-            passage.broken(how(&error), stale, Moment::now());
+            passage.left_with(session.upstream_body_bytes_sent());
+            if broken::in_upload(&error) {
+                passage.sent = None;
+            }
+            let stale = client_reused && broken::may_be_stale(&error);
+            passage.broken(broken::how(&error), stale, Moment::now());
             passage.may_try_again()
         });
-        if again {
+        if again && broken::was_refused(&error) {
+            error.set_retry(true);
+        } else if again {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
         }
         if by_provider {
-            self.note_failure(ctx, how(&error));
+            self.note_failure(ctx, broken::how(&error));
         }
         error
     }
@@ -241,7 +251,7 @@ impl ProxyHttp for Gateway {
         let answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
-        let code = match refusal_of(error, ctx) {
+        let code = match broken::refusal_of(error, ctx) {
             None => 0,
             Some(refusal) if answered => {
                 ctx.row.code = refusal.code();
@@ -299,49 +309,6 @@ impl Gateway {
 )]
 fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
-}
-
-/// The word for a connection that broke.
-fn how(error: &Error) -> &'static str {
-    if is_timeout(error) {
-        "timeout"
-    } else {
-        "broken"
-    }
-}
-
-fn is_timeout(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout
-    )
-}
-
-/// What an error means for the client; nothing where it is the client that is gone.
-fn refusal_of(error: &Error, ctx: &Ctx) -> Option<Refusal> {
-    let trail = ctx.passage.as_ref().map(|passage| &passage.trail);
-    if let Some(wait) = trail.and_then(|trail| trail.paused) {
-        return Some(Refusal::UpstreamPaused { wait });
-    }
-    match error.esource() {
-        ErrorSource::Downstream => None,
-        ErrorSource::Upstream => Some(match error.etype() {
-            ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout => Refusal::UpstreamTimeout,
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::BindError
-            | ErrorType::SocketError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::InvalidCert
-            | ErrorType::HandshakeError => Refusal::UpstreamUnreachable,
-            _ => Refusal::UpstreamBroken,
-        }),
-        ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
-    }
 }
 
 pub(super) fn header(session: &Session, name: &http::HeaderName) -> Option<String> {

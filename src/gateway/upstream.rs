@@ -17,7 +17,7 @@ use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 
 use super::address::{Address, Fitness};
 use super::health::Check;
-use crate::config::{OnDisconnect, Timeouts};
+use crate::config::{HttpVersion, OnDisconnect, Timeouts};
 use crate::domain::{Moment, Name, Secret};
 use crate::policy::{BreakerTerms, Gate, RetryAfter};
 use crate::provider::Dialect;
@@ -29,6 +29,7 @@ pub struct Upstream {
     pub addresses: Vec<Arc<Address>>,
     /// The header that carries the provider's key; absent when no credential could be had.
     pub credential: Option<(&'static str, Secret<HeaderValue>)>,
+    pub http: HttpVersion,
     pub timeouts: Timeouts,
     /// Most connections tried for one request.
     pub attempts: NonZeroU32,
@@ -98,6 +99,10 @@ impl Upstream {
     /// The peer at an address: a host that was not tried before one that was.
     pub fn peer(&self, index: usize, tried: &[SocketAddr]) -> Option<HttpPeer> {
         let mut peer = self.addresses.get(index)?.peer(tried, &self.timeouts)?;
+        if self.http == HttpVersion::Two {
+            // Were HTTP/1.1 allowed too, Pingora would ask for nothing else after one malformed answer, until a restart.
+            peer.options.set_http_version(2, 2);
+        }
         if let Some(authorities) = &self.authorities {
             authorities.trusted_by(&mut peer.options);
             // Connections of providers that trust others are not shared.

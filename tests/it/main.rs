@@ -21,6 +21,7 @@ mod encoded;
 mod engine;
 mod fleet;
 mod gateway;
+mod http2;
 mod keys;
 mod lifecycle;
 mod limits;
