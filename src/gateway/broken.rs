@@ -28,6 +28,10 @@ pub fn refusal_of(error: &Error, ctx: &Ctx) -> Option<Refusal> {
         return Some(Refusal::UpstreamPaused { wait });
     }
     match error.esource() {
+        // What Pingora will not pass on: the client is still there, and reads why.
+        ErrorSource::Downstream if error.etype() == &ErrorType::InvalidHTTPHeader => {
+            Some(Refusal::InvalidHead)
+        }
         ErrorSource::Downstream => None,
         ErrorSource::Upstream => Some(match error.etype() {
             ErrorType::ConnectTimedout

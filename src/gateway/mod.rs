@@ -34,7 +34,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -81,17 +82,24 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
-        session
-            .as_downstream_mut()
-            .set_total_drain_timeout(Some(DRAIN_TIME));
-        match admit::admit(self, session, ctx).await {
-            Ok(Admitted::Forward) => Ok(false),
-            Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await.map(|()| true),
-            Ok(Admitted::Kept(kept)) => respond::answer_kept(session, ctx, &kept)
-                .await
-                .map(|()| true),
-            Err(refusal) => respond::refuse(session, ctx, refusal).await.map(|()| true),
+        let limits = &ctx.snapshot.settings.limits;
+        let old = is_http_1_0(session);
+        let client = session.as_downstream_mut();
+        client.set_total_drain_timeout(Some(DRAIN_TIME));
+        client.set_write_timeout(Some(limits.stall_timeout));
+        // HTTP/1.0 knows no answers before the answer.
+        client.set_ignore_info_resp(old);
+        let answered = match admit::admit(self, session, ctx).await {
+            Ok(Admitted::Forward) => return Ok(false),
+            Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await,
+            Ok(Admitted::Kept(kept)) => respond::answer_kept(session, ctx, &kept).await,
+            Err(refusal) => respond::refuse(session, ctx, refusal).await,
+        };
+        if answered.is_err() {
+            // The client is gone; the row says all the same what was decided.
+            session.set_keepalive(None);
         }
+        Ok(true)
     }
 
     async fn upstream_peer(
@@ -130,6 +138,10 @@ impl ProxyHttp for Gateway {
         head: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> Result<()> {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for it: `admit` refuses who does.
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         if head.status.is_informational() {
             return Ok(());
@@ -149,11 +161,16 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> Result<()> {
-        relay::begin(head, ctx)
+        relay::begin(head, ctx)?;
+        if is_http_1_0(session) && head.remove_header(&TRANSFER_ENCODING).is_some() {
+            // Its end is the end of the connection.
+            session.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -309,6 +326,10 @@ impl Gateway {
 )]
 fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
+}
+
+fn is_http_1_0(session: &Session) -> bool {
+    session.req_header().version < Version::HTTP_11
 }
 
 pub(super) fn header(session: &Session, name: &http::HeaderName) -> Option<String> {

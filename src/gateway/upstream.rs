@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    HOST, HeaderName, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
@@ -188,19 +188,25 @@ pub struct Head<'a> {
     pub request_id: &'a HeaderValue,
 }
 
-/// Headers that are for the gateway alone: keys, and what proxies before it say of the network inside.
-const NOT_SENT: [&str; 10] = [
+/// Headers that are for the gateway alone: keys, what proxies before it say of the network inside, and what would have a
+/// server take the request for another one than was looked at.
+const NOT_SENT: [&str; 13] = [
     "x-api-key",
     "api-key",
     "x-goog-api-key",
     "forwarded",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
     "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-method-override",
 ];
+/// And all that begin so.
+const NOT_SENT_PREFIXES: [&str; 2] = ["x-forwarded-", "tollgate-"];
 
 /// Turns the caller's head into the provider's: own host and key in, and what the body was read as; the caller's
 /// credentials, cookies, framing and way through the network out.
@@ -209,8 +215,20 @@ const NOT_SENT: [&str; 10] = [
 /// # Errors
 /// When the provider has no credential or the path cannot be written: nothing is sent then.
 pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<pingora::Error>> {
+    // Of a body that no endpoint reads here, nothing leaves.
+    let has_body = request.headers.contains_key(CONTENT_LENGTH)
+        || request.headers.contains_key(TRANSFER_ENCODING);
     for name in NOT_SENT {
         request.remove_header(name);
+    }
+    let named = request.headers.keys().map(HeaderName::as_str);
+    let hops = named.filter(|name| {
+        NOT_SENT_PREFIXES
+            .iter()
+            .any(|first| name.starts_with(first))
+    });
+    for name in hops.map(str::to_owned).collect::<Vec<_>>() {
+        request.remove_header(&name);
     }
     for name in [
         AUTHORIZATION,
@@ -240,6 +258,8 @@ pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<p
     if let Some(length) = head.length {
         request.insert_header(CONTENT_LENGTH, length)?;
         request.insert_header(CONTENT_TYPE, "application/json")?;
+    } else if has_body {
+        request.insert_header(CONTENT_LENGTH, 0)?;
     }
     request.set_uri(target(&head.address.path, head.path)?);
     Ok(())

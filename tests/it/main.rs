@@ -47,3 +47,4 @@ mod streams;
 mod tls;
 mod upstreams;
 mod warehouse;
+mod wire;

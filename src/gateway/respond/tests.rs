@@ -63,6 +63,7 @@ fn early() -> Vec<Refusal> {
         Refusal::UnknownPath,
         Refusal::WebSocket,
         Refusal::HeadersTooLarge,
+        Refusal::InvalidHead,
         Refusal::AmbiguousLength,
         Refusal::LengthRequired,
         Refusal::BodyTooLarge { limit: 1024 },
