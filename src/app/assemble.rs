@@ -213,6 +213,7 @@ fn upstream(
         check_interval: provider.health.interval,
         addresses,
         credential: credential.ok(),
+        http: provider.http,
         timeouts: provider.timeouts,
         attempts: provider.attempts,
         on_disconnect: provider.on_disconnect,

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle, available_parallelism};
 
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
@@ -36,6 +37,8 @@ const BUFFERS: L4BufferSettings = L4BufferSettings {
     read: Some(8 << 10),
     write: Some(4 << 10),
 };
+/// A list of headers counts 32 bytes for each of them, beside its name and value (RFC 9113, section 6.5.2).
+const HEADER_LIST: u64 = 64 << 10;
 /// Long scans beside each thread at a time; more wait for one another, and not for the processor.
 const LONG_SCANS: usize = 4;
 
@@ -168,15 +171,26 @@ fn service(
     });
     let mut options = HttpServerOptions::default();
     options.h2c = settings.listen.h2c;
+    let idle = settings.limits.idle_timeout;
+    options.h2_idle_timeout = Some(idle);
+    let mut h2_options = default_h2_options();
+    h2_options.max_header_list_size(header_list(settings.limits.headers));
     let mut proxy = http_proxy(&conf, gateway);
     proxy.server_options = Some(options);
-    let mut service = Service::new("data".to_owned(), Front::new(proxy));
+    proxy.h2_options = Some(h2_options);
+    let mut service = Service::new("data".to_owned(), Front::new(proxy, idle));
     let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(BUFFERS);
     if let Some(shown) = shown {
         listener = listener.tls(tls::settings(shown)?);
     }
     service.add_listener(listener);
     Ok(service)
+}
+
+/// What HTTP/2 takes of headers: more than the limit, so that what is over it is refused in the client's dialect, with a row.
+fn header_list(limit: u64) -> u32 {
+    let most = limit.saturating_mul(2).saturating_add(HEADER_LIST);
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

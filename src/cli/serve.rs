@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
@@ -32,6 +33,7 @@ pub struct ServeArgs {
 /// When the gateway cannot start, or a signal cannot be listened for.
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     begin_to_log();
+    open_more_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -57,6 +59,15 @@ fn begin_to_log() {
         .init();
     if let Some(error) = wrong {
         warn!(%error, "{LOG} is no filter: `info` is used");
+    }
+}
+
+/// Raises the limit of open files to what the process may have: each connection is one, and the usual limit is 1,024.
+fn open_more_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -86,6 +86,12 @@ fn limits(t: &mut Table<'_>) -> Limits {
         upload_timeout: t.or("upload_timeout", Duration::from_mins(1), |v| {
             v.duration(TIMEOUTS)
         }),
+        stall_timeout: t.or("stall_timeout", Duration::from_mins(1), |v| {
+            v.duration(TIMEOUTS)
+        }),
+        idle_timeout: t.or("idle_timeout", Duration::from_mins(2), |v| {
+            v.duration(TIMEOUTS)
+        }),
         drain_timeout: t.or("drain_timeout", Duration::from_mins(10), |v| {
             v.duration(Duration::ZERO..=Duration::from_hours(24))
         }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::file::{TIMEOUTS, path, secret};
 use super::settings::{
-    Dialect, Health, HealthCheck, OnDisconnect, Provider, Timeouts, WeightedAddress,
+    Dialect, Health, HealthCheck, HttpVersion, OnDisconnect, Provider, Timeouts, WeightedAddress,
 };
 use super::{Address, SecretRef};
 use crate::document::{Table, Value};
@@ -55,6 +55,9 @@ fn provider(value: &Value<'_>, base: &Path) -> Option<Provider> {
             secret(&v, base)
         }),
         ca: t.get("ca").and_then(|v| path(&v, base)),
+        http: t.or("http", HttpVersion::One, |v| {
+            v.choice(&[("1.1", HttpVersion::One), ("2", HttpVersion::Two)])
+        }),
         timeouts: timeouts(t),
         attempts: t.or("attempts", NonZeroU32::MIN.saturating_add(1), |v| {
             positive(&v, 10)

@@ -44,6 +44,10 @@ impl Settings {
                 "[limits] buffered",
                 self.limits.buffered != started.limits.buffered,
             ),
+            (
+                "[limits] idle_timeout",
+                self.limits.idle_timeout != started.limits.idle_timeout,
+            ),
             ("[redis]", self.redis != started.redis),
             ("[audit]", self.audit != started.audit),
         ];
@@ -100,6 +104,10 @@ pub struct Limits {
     /// Of one request's headers together.
     pub headers: u64,
     pub upload_timeout: Duration,
+    /// How long a client may take for one piece of its answer.
+    pub stall_timeout: Duration,
+    /// How long a client's connection may wait for a whole request head; over HTTP/2, with no request in flight.
+    pub idle_timeout: Duration,
     /// How long SIGTERM waits for streams.
     pub drain_timeout: Duration,
 }
@@ -114,6 +122,7 @@ pub struct Provider {
     pub credential: SecretRef,
     /// A private certificate authority for its addresses; absent: the system's.
     pub ca: Option<PathBuf>,
+    pub http: HttpVersion,
     pub timeouts: Timeouts,
     /// Most addresses tried for one request, the first included.
     pub attempts: NonZeroU32,
@@ -151,6 +160,15 @@ pub enum HealthCheck {
 pub struct WeightedAddress {
     pub address: Address,
     pub weight: NonZeroU32,
+}
+
+/// What is spoken to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 and nothing else.
+    Two,
 }
 
 /// Of one provider.

@@ -155,9 +155,6 @@ impl Address {
         peer.options.read_timeout = Some(timeouts.read);
         peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(timeouts.idle);
-        if self.tls {
-            peer.options.set_http_version(2, 1);
-        }
         Some(peer)
     }
 }
@@ -227,6 +224,29 @@ mod tests {
         assert!(address.put_back(two));
         assert!(address.put_back(one) && address.put_back(two));
         assert_eq!(address.first(), Some(two));
+    }
+
+    /// Over HTTP/2, Pingora drops what a provider answers before it has the whole request.
+    #[test]
+    fn a_provider_is_asked_over_http_1_unless_it_is_told_otherwise() {
+        let mut settings = config::Address {
+            host: "127.0.0.1".to_owned(),
+            port: 443,
+            tls: true,
+            path: String::new(),
+        };
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts {
+            connect: second,
+            read: second,
+            write: second,
+            idle: second,
+        };
+        for tls in [true, false] {
+            settings.tls = tls;
+            let peer = Address::new(&settings).peer(&[], &timeouts).unwrap();
+            assert_eq!(peer.options.alpn.get_max_http_version(), 1);
+        }
     }
 
     /// More hosts than fit one after the other into the time that a name has to resolve.

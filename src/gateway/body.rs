@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use pingora::proxy::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -179,7 +180,8 @@ pub async fn gather(
 
 /// A client that waits for leave to send gets it. Pingora takes the connection out of reuse with it, so that is undone.
 async fn answer_expectation(session: &mut Session) -> Result<(), Refusal> {
-    if !session.req_header().headers.contains_key(EXPECT) {
+    let head = session.req_header();
+    if !head.headers.contains_key(EXPECT) || head.version < Version::HTTP_11 {
         return Ok(());
     }
     let keepalive = session.get_keepalive();

@@ -122,7 +122,7 @@ impl Passage {
     }
 
     /// Of the body so many bytes left, where that is known (not over HTTP/2): one that is not whole was never sent, since
-    /// nobody can serve it.
+    /// nobody can serve it. Over HTTP/2 an upload that broke tells it (`broken::in_upload`).
     pub fn left_with(&mut self, bytes: Option<usize>) {
         let body = self.body.as_ref().map(|body| body.bytes.len());
         if bytes.zip(body).is_some_and(|(left, whole)| left < whole) {

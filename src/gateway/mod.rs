@@ -7,6 +7,7 @@ pub mod address;
 pub mod admit;
 mod attempts;
 pub mod body;
+mod broken;
 pub mod cache;
 pub mod choice;
 mod clamp;
@@ -34,7 +35,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -47,7 +49,6 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use admit::Admitted;
 use ctx::Ctx;
-use refusal::Refusal;
 
 /// A request is tried at most so often: the addresses of its provider, and stale pooled connections.
 pub const MOST_ATTEMPTS: u8 = 10;
@@ -84,17 +85,24 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
-        session
-            .as_downstream_mut()
-            .set_total_drain_timeout(Some(DRAIN_TIME));
-        match admit::admit(self, session, ctx).await {
-            Ok(Admitted::Forward) => Ok(false),
-            Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await.map(|()| true),
-            Ok(Admitted::Kept(kept)) => respond::answer_kept(session, ctx, &kept)
-                .await
-                .map(|()| true),
-            Err(refusal) => respond::refuse(session, ctx, refusal).await.map(|()| true),
+        let limits = &ctx.snapshot.settings.limits;
+        let old = is_http_1_0(session);
+        let client = session.as_downstream_mut();
+        client.set_total_drain_timeout(Some(DRAIN_TIME));
+        client.set_write_timeout(Some(limits.stall_timeout));
+        // HTTP/1.0 knows no answers before the answer.
+        client.set_ignore_info_resp(old);
+        let answered = match admit::admit(self, session, ctx).await {
+            Ok(Admitted::Forward) => return Ok(false),
+            Ok(Admitted::Probe) => respond::answer_probe(session, ctx).await,
+            Ok(Admitted::Kept(kept)) => respond::answer_kept(session, ctx, &kept).await,
+            Err(refusal) => respond::refuse(session, ctx, refusal).await,
+        };
+        if answered.is_err() {
+            // The client is gone; the row says all the same what was decided.
+            session.set_keepalive(None);
         }
+        Ok(true)
     }
 
     async fn upstream_peer(
@@ -133,6 +141,10 @@ impl ProxyHttp for Gateway {
         head: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> Result<()> {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for it: `admit` refuses who does.
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
         let passage = ctx.passage.as_mut().ok_or_else(not_admitted)?;
         if head.status.is_informational() {
             return Ok(());
@@ -152,11 +164,16 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> Result<()> {
-        relay::begin(head, ctx)
+        relay::begin(head, ctx)?;
+        if is_http_1_0(session) && head.remove_header(&TRANSFER_ENCODING).is_some() {
+            // Its end is the end of the connection.
+            session.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -220,17 +237,23 @@ impl ProxyHttp for Gateway {
         let unanswered = session.response_written().is_none() && by_provider;
         let passage = ctx.passage.as_mut().filter(|_| unanswered);
         let again = passage.is_some_and(|passage| {
-            let stale = client_reused && !is_timeout(&error);
-            passage.broken(how(&error), stale, Moment::now());
+            passage.left_with(session.upstream_body_bytes_sent());
+            if broken::in_upload(&error) {
+                passage.sent = None;
+            }
+            let stale = client_reused && broken::may_be_stale(&error);
+            passage.broken(broken::how(&error), stale, Moment::now());
             passage.may_try_again()
         });
-        if again {
+        if again && broken::was_refused(&error) {
+            error.set_retry(true);
+        } else if again {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
         }
         if by_provider {
-            self.note_failure(ctx, how(&error));
+            self.note_failure(ctx, broken::how(&error));
         }
         error
     }
@@ -248,7 +271,7 @@ impl ProxyHttp for Gateway {
         let answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
-        let code = match refusal_of(error, ctx) {
+        let code = match broken::refusal_of(error, ctx) {
             None => 0,
             Some(refusal) if answered => {
                 ctx.row.code = refusal.code();
@@ -308,47 +331,8 @@ fn not_admitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a passage")
 }
 
-/// The word for a connection that broke.
-fn how(error: &Error) -> &'static str {
-    if is_timeout(error) {
-        "timeout"
-    } else {
-        "broken"
-    }
-}
-
-fn is_timeout(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout
-    )
-}
-
-/// What an error means for the client; nothing where it is the client that is gone.
-fn refusal_of(error: &Error, ctx: &Ctx) -> Option<Refusal> {
-    let trail = ctx.passage.as_ref().map(|passage| &passage.trail);
-    if let Some(wait) = trail.and_then(|trail| trail.paused) {
-        return Some(Refusal::UpstreamPaused { wait });
-    }
-    match error.esource() {
-        ErrorSource::Downstream => None,
-        ErrorSource::Upstream => Some(match error.etype() {
-            ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout => Refusal::UpstreamTimeout,
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::BindError
-            | ErrorType::SocketError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::InvalidCert
-            | ErrorType::HandshakeError => Refusal::UpstreamUnreachable,
-            _ => Refusal::UpstreamBroken,
-        }),
-        ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
-    }
+fn is_http_1_0(session: &Session) -> bool {
+    session.req_header().version < Version::HTTP_11
 }
 
 pub(super) fn header(session: &Session, name: &http::HeaderName) -> Option<String> {

@@ -14,6 +14,8 @@ pub enum Refusal {
     UnknownPath(Astray),
     WebSocket,
     HeadersTooLarge,
+    /// The head names headers of the connection that are none.
+    InvalidHead,
     AmbiguousLength,
     LengthRequired,
     BodyTooLarge {
@@ -115,6 +117,7 @@ impl Refusal {
             Self::UnknownPath(_) => (404, "unknown_path", NOT_FOUND),
             Self::WebSocket => (426, "websocket_refused", INVALID_REQUEST),
             Self::HeadersTooLarge => (431, "headers_too_large", INVALID_REQUEST),
+            Self::InvalidHead => (400, "invalid_head", INVALID_REQUEST),
             Self::AmbiguousLength => (400, "ambiguous_length", INVALID_REQUEST),
             Self::LengthRequired => (411, "length_required", INVALID_REQUEST),
             Self::BodyTooLarge { .. } => (413, "body_too_large", TOO_LARGE),
@@ -246,6 +249,7 @@ impl Refusal {
             Self::UnknownPath(why) => path_message(*why).to_owned(),
             Self::WebSocket => "WebSocket is not served here: use HTTP".to_owned(),
             Self::HeadersTooLarge => "the request's headers are too large".to_owned(),
+            Self::InvalidHead => "the Connection header names what every request needs".to_owned(),
             Self::AmbiguousLength => {
                 "the length of the body is told in more than one way: give one Content-Length, or Transfer-Encoding alone".to_owned()
             }

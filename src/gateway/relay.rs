@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING,
+    ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TRAILER, TRANSFER_ENCODING,
 };
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
@@ -65,7 +66,12 @@ impl Relay {
         let strips = passage.terms.usage_injected && served && input == MeterInput::Sse;
         let restores = served && !passage.restorations.is_empty();
         let listing = passage.listing.take().filter(|_| served);
-        let read = metered || strips || restores || listing.is_some() || passage.ticket.is_some();
+        let read = !served
+            || metered
+            || strips
+            || restores
+            || listing.is_some()
+            || passage.ticket.is_some();
         let known = std::mem::take(&mut passage.restorations);
         let (restores, unrestored) = if unreadable && read {
             (false, known.categories())
@@ -274,6 +280,9 @@ impl Coding {
     }
 }
 
+/// What a provider says to those who are connected to it: the client is not.
+const NOT_PASSED: [HeaderName; 4] = [ALT_SVC, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRAILER];
+
 /// Takes out what is not the provider's to say: our own headers, and those of the connection to it.
 fn forget_foreign(head: &mut ResponseHeader) {
     let connection = head.headers.get_all(CONNECTION).iter();
@@ -282,6 +291,9 @@ fn forget_foreign(head: &mut ResponseHeader) {
     let ours = head.headers.keys().map(HeaderName::as_str);
     let ours = ours.filter(|name| name.starts_with("tollgate-"));
     let foreign: Vec<String> = named.chain(ours).map(str::to_ascii_lowercase).collect();
+    for name in NOT_PASSED {
+        head.remove_header(&name);
+    }
     // Pingora frames the body by these, whoever names them.
     let framing = |name: &&String| matches!(name.as_str(), "content-length" | "transfer-encoding");
     for name in foreign.iter().filter(|name| !framing(name)) {
@@ -320,7 +332,10 @@ pub fn begin(head: &mut ResponseHeader, ctx: &mut Ctx) -> pingora::Result<()> {
         head.insert_header(CLAMPED, most)?;
     }
     let length = head.headers.get(CONTENT_LENGTH);
-    if relay.rewrites() && length.is_some_and(|length| length != "0") {
+    let kind = head.headers.get(CONTENT_TYPE);
+    // Events are written as they come; Pingora gathers what has a length.
+    let streams = kind.is_some_and(|kind| is_event_stream(kind.as_bytes()));
+    if (relay.rewrites() || streams) && length.is_some_and(|length| length != "0") {
         head.remove_header(&CONTENT_LENGTH);
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
     }

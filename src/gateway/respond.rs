@@ -10,7 +10,7 @@ use super::body;
 use super::cache::Kept;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
-use crate::audit::Label;
+use crate::audit::{Decision, Label};
 use crate::provider::{Envelope, refusal_body};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -150,9 +150,16 @@ pub async fn answer_kept(session: &mut Session, ctx: &mut Ctx, kept: &Kept) -> p
     head.insert_header(CONTENT_LENGTH, kept.body.len())?;
     head.insert_header(REQUEST_ID, ctx.request_id.clone())?;
     head.insert_header(CACHE, "hit")?;
-    session.write_response_header(Box::new(head), false).await?;
     let body = Some(kept.body.clone());
-    session.write_response_body(body, true).await
+    let mut written = session.write_response_header(Box::new(head), false).await;
+    if written.is_ok() {
+        written = session.write_response_body(body, true).await;
+    }
+    if written.is_err() {
+        ctx.row.decision = Decision::Failed;
+        ctx.row.code = "client_gone";
+    }
+    written
 }
 
 /// Marks a provider's answer with the request's id, and keeps the provider's own beside it.

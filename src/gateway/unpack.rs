@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 /// Bytes that one read from upstream may unpack to.
 const MOST: usize = 16 << 20;
@@ -19,8 +19,11 @@ pub struct Broken;
 
 /// One answer being unpacked.
 pub enum Unpacker {
-    Gzip(Box<MultiGzDecoder<Sink>>),
-    Deflate(Box<ZlibDecoder<Sink>>),
+    Gzip(Box<Gzip>),
+    /// Not begun: `deflate` is zlib's format, and for some servers what that wraps.
+    Deflate(Sink),
+    Zlib(Box<ZlibDecoder<Sink>>),
+    Raw(Box<DeflateDecoder<Sink>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
     Brotli(Box<brotli::DecompressorWriter<Sink>>),
 }
@@ -31,8 +34,8 @@ impl Unpacker {
     pub fn of(encoding: &str) -> Option<Self> {
         let sink = Sink::default();
         match encoding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Some(Self::Gzip(Box::new(MultiGzDecoder::new(sink)))),
-            "deflate" => Some(Self::Deflate(Box::new(ZlibDecoder::new(sink)))),
+            "gzip" | "x-gzip" => Some(Self::Gzip(Box::new(Gzip::new()))),
+            "deflate" => Some(Self::Deflate(sink)),
             "zstd" => {
                 let mut decoder = zstd::stream::write::Decoder::new(sink).ok()?;
                 decoder.window_log_max(ZSTD_WINDOW).ok()?;
@@ -51,9 +54,19 @@ impl Unpacker {
     /// # Errors
     /// When they are damaged, or too much comes of them.
     pub fn push(&mut self, packed: &[u8]) -> Result<Vec<u8>, Broken> {
+        if let (Self::Deflate(_), Some(first)) = (&self, packed.first()) {
+            // Zlib's format begins with the number of its method.
+            *self = if first & 0x0F == 8 {
+                Self::Zlib(Box::new(ZlibDecoder::new(Sink::default())))
+            } else {
+                Self::Raw(Box::new(DeflateDecoder::new(Sink::default())))
+            };
+        }
         let written = match self {
-            Self::Gzip(one) => write(one, packed),
-            Self::Deflate(one) => write(one, packed),
+            Self::Gzip(one) => one.write(packed),
+            Self::Deflate(_) => Ok(()),
+            Self::Zlib(one) => write(one, packed),
+            Self::Raw(one) => write(one, packed),
             Self::Zstd(one) => write(one, packed),
             Self::Brotli(one) => write(one, packed),
         };
@@ -67,8 +80,10 @@ impl Unpacker {
     /// When it ends in the middle, as far as that is told, or its checksum is wrong.
     pub fn finish(&mut self) -> Result<Vec<u8>, Broken> {
         let ended = match self {
-            Self::Gzip(one) => one.try_finish(),
-            Self::Deflate(one) => one.try_finish(),
+            Self::Gzip(one) => one.member.try_finish(),
+            Self::Deflate(_) => Ok(()),
+            Self::Zlib(one) => one.try_finish(),
+            Self::Raw(one) => one.try_finish(),
             // Whether these are whole is not told; the framing of the answer tells it.
             Self::Zstd(one) => one.flush(),
             Self::Brotli(one) => one.close(),
@@ -79,16 +94,61 @@ impl Unpacker {
 
     fn sink(&mut self) -> &mut Sink {
         match self {
-            Self::Gzip(one) => one.get_mut(),
-            Self::Deflate(one) => one.get_mut(),
+            Self::Gzip(one) => one.member.get_mut(),
+            Self::Deflate(sink) => sink,
+            Self::Zlib(one) => one.get_mut(),
+            Self::Raw(one) => one.get_mut(),
             Self::Zstd(one) => one.get_mut(),
             Self::Brotli(one) => one.get_mut(),
         }
     }
 }
 
+/// Gzip: members one after the other. What follows the last one and is none is left out, as clients do.
+pub struct Gzip {
+    member: GzDecoder<Sink>,
+    ended: bool,
+}
+
+impl Gzip {
+    /// What every member begins with.
+    const MAGIC: u8 = 0x1F;
+
+    fn new() -> Self {
+        Self {
+            member: GzDecoder::new(Sink::default()),
+            ended: false,
+        }
+    }
+
+    fn write(&mut self, packed: &[u8]) -> io::Result<()> {
+        let mut rest = packed;
+        while let Some(first) = rest.first().filter(|_| !self.ended) {
+            match self.member.write(rest)? {
+                0 => {
+                    self.member.try_finish()?;
+                    self.ended = *first != Self::MAGIC;
+                    if !self.ended {
+                        let sink = std::mem::take(self.member.get_mut());
+                        self.member = GzDecoder::new(sink);
+                    }
+                }
+                taken => rest = &rest[taken..],
+            }
+        }
+        self.member.flush()
+    }
+}
+
+/// Takes what belongs to the encoding; what follows its end is left out.
 fn write(decoder: &mut impl Write, packed: &[u8]) -> io::Result<()> {
-    decoder.write_all(packed)?;
+    let mut rest = packed;
+    while !rest.is_empty() {
+        match decoder.write(rest)? {
+            0 => break,
+            taken => rest = &rest[taken..],
+        }
+    }
     decoder.flush()
 }
 
@@ -169,6 +229,40 @@ mod tests {
                 b"data: 2\n\n",
                 "{encoding}"
             );
+        }
+    }
+
+    fn unpacked(encoding: &str, packed: &[u8], size: usize) -> Vec<u8> {
+        let mut unpacker = Unpacker::of(encoding).unwrap();
+        let mut out = Vec::new();
+        for piece in packed.chunks(size) {
+            out.extend(unpacker.push(piece).unwrap());
+        }
+        out.extend(unpacker.finish().unwrap());
+        out
+    }
+
+    #[test]
+    fn what_clients_read_is_read() {
+        let text = b"{\"a\": 1}";
+        let gzip = packed("gzip", &[text]);
+        let twice = [&gzip[..], &gzip[..]].concat();
+        for size in [1, 7, 1000] {
+            assert_eq!(unpacked("gzip", &twice, size), text.repeat(2));
+            for more in [&b"\0\0\0"[..], b"and more"] {
+                assert_eq!(
+                    unpacked("gzip", &[&twice[..], more].concat(), size),
+                    text.repeat(2)
+                );
+                let zlib = [&packed("deflate", &[text])[..], more].concat();
+                assert_eq!(unpacked("deflate", &zlib, size), text);
+            }
+            let mut raw = Vec::new();
+            let mut encoder =
+                flate2::write::DeflateEncoder::new(&mut raw, flate2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            drop(encoder);
+            assert_eq!(unpacked("deflate", &raw, size), text);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    HOST, HeaderName, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
@@ -17,7 +17,7 @@ use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 
 use super::address::{Address, Fitness};
 use super::health::Check;
-use crate::config::{OnDisconnect, Timeouts};
+use crate::config::{HttpVersion, OnDisconnect, Timeouts};
 use crate::domain::{Moment, Name, Secret};
 use crate::policy::{BreakerTerms, Gate, RetryAfter};
 use crate::provider::Dialect;
@@ -29,6 +29,7 @@ pub struct Upstream {
     pub addresses: Vec<Arc<Address>>,
     /// The header that carries the provider's key; absent when no credential could be had.
     pub credential: Option<(&'static str, Secret<HeaderValue>)>,
+    pub http: HttpVersion,
     pub timeouts: Timeouts,
     /// Most connections tried for one request.
     pub attempts: NonZeroU32,
@@ -98,6 +99,10 @@ impl Upstream {
     /// The peer at an address: a host that was not tried before one that was.
     pub fn peer(&self, index: usize, tried: &[SocketAddr]) -> Option<HttpPeer> {
         let mut peer = self.addresses.get(index)?.peer(tried, &self.timeouts)?;
+        if self.http == HttpVersion::Two {
+            // Were HTTP/1.1 allowed too, Pingora would ask for nothing else after one malformed answer, until a restart.
+            peer.options.set_http_version(2, 2);
+        }
         if let Some(authorities) = &self.authorities {
             authorities.trusted_by(&mut peer.options);
             // Connections of providers that trust others are not shared.
@@ -183,9 +188,9 @@ pub struct Head<'a> {
     pub request_id: &'a HeaderValue,
 }
 
-/// Headers that are for the gateway alone: keys, the account and project that they belong to, and what proxies before it
-/// say of the network inside.
-const NOT_SENT: [&str; 12] = [
+/// Headers that are for the gateway alone: keys, the account and project that they belong to, what proxies before it say of the
+/// network inside, and what would have a server take the request for another one than was looked at.
+const NOT_SENT: [&str; 15] = [
     "x-api-key",
     "api-key",
     "x-goog-api-key",
@@ -193,12 +198,17 @@ const NOT_SENT: [&str; 12] = [
     "openai-project",
     "forwarded",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
     "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-method-override",
 ];
+/// And all that begin so.
+const NOT_SENT_PREFIXES: [&str; 2] = ["x-forwarded-", "tollgate-"];
 
 /// Turns the caller's head into the provider's: own host and key in, and what the body was read as; the caller's
 /// credentials, cookies, framing and way through the network out.
@@ -207,8 +217,20 @@ const NOT_SENT: [&str; 12] = [
 /// # Errors
 /// When the provider has no credential or the path cannot be written: nothing is sent then.
 pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<pingora::Error>> {
+    // Of a body that no endpoint reads here, nothing leaves.
+    let has_body = request.headers.contains_key(CONTENT_LENGTH)
+        || request.headers.contains_key(TRANSFER_ENCODING);
     for name in NOT_SENT {
         request.remove_header(name);
+    }
+    let named = request.headers.keys().map(HeaderName::as_str);
+    let hops = named.filter(|name| {
+        NOT_SENT_PREFIXES
+            .iter()
+            .any(|first| name.starts_with(first))
+    });
+    for name in hops.map(str::to_owned).collect::<Vec<_>>() {
+        request.remove_header(&name);
     }
     for name in [
         AUTHORIZATION,
@@ -238,6 +260,8 @@ pub fn rewrite(request: &mut RequestHeader, head: &Head<'_>) -> Result<(), Box<p
     if let Some(length) = head.length {
         request.insert_header(CONTENT_LENGTH, length)?;
         request.insert_header(CONTENT_TYPE, "application/json")?;
+    } else if has_body {
+        request.insert_header(CONTENT_LENGTH, 0)?;
     }
     request.set_uri(target(&head.address.path, head.path)?);
     Ok(())

@@ -172,10 +172,20 @@ known_value = "block"
 
     /// The same, with files of at most so many KiB, as if the disk were full then; [`Gateway::unlimited`] ends that.
     pub fn serve_limited(&self, kib: u32) -> Gateway {
+        // A write past the limit is an error then, and not the end of the process.
+        self.serve_after(&format!("trap '' XFSZ; ulimit -S -f {kib}"))
+    }
+
+    /// The same, with leave to open few files, and to ask for more.
+    pub fn serve_with_few_files(&self) -> Gateway {
+        self.serve_after("ulimit -S -n 256")
+    }
+
+    /// The same, from a shell that has run this.
+    fn serve_after(&self, first: &str) -> Gateway {
         let serve = self.command(&["serve"]);
         let mut limited = Command::new("bash");
-        // A write past the limit is an error then, and not the end of the process.
-        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" serve");
+        let script = format!("{first}; exec \"$0\" serve");
         limited.args(["-c", &script]).arg(serve.get_program());
         for (name, value) in serve.get_envs() {
             limited.env(name, value.expect("set"));

@@ -119,17 +119,34 @@ async fn an_answer_without_a_body_is_whole() {
 async fn headers_that_are_nobody_elses_business_are_taken_out() {
     let world = world("").await;
     world.provider.answers(|_| {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: x-hop, content-length\r\nx-hop: 1\r\nx-kept: 1\r\ntollgate-redacted: 77\r\n\r\n{}";
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: x-hop, content-length\r\nx-hop: 1\r\nx-kept: 1\r\ntollgate-redacted: 77\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nalt-svc: h3\r\nstrict-transport-security: max-age=1\r\ntrailer: x\r\n\r\n{}";
         vec![Step::Send(head.as_bytes().to_vec())]
     });
     let request = world.message("hi").header("x-kept", "1");
-    let private = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
+    let private = [
+        "x-forwarded-for",
+        "x-forwarded-server",
+        "x-real-ip",
+        "true-client-ip",
+        "forwarded",
+        "via",
+        "x-original-url",
+        "x-http-method-override",
+        "tollgate-anything",
+    ];
     let request = private
         .iter()
         .fold(request, |request, name| request.header(*name, "10.0.0.7"));
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.headers()["x-kept"], "1");
-    for name in ["x-hop", "tollgate-redacted"] {
+    for name in [
+        "x-hop",
+        "tollgate-redacted",
+        "set-cookie",
+        "alt-svc",
+        "strict-transport-security",
+        "trailer",
+    ] {
         assert!(!answer.headers().contains_key(name), "{name}");
     }
     assert_eq!(answer.text().await.expect("text"), "{}");

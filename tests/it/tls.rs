@@ -168,6 +168,7 @@ async fn outer(inner: &Inner) -> World {
     World::start(Wish {
         settings: [
             provider("trusted", "localhost", &ca),
+            provider("second", "localhost", &format!("{ca}\nhttp = \"2\"")),
             provider("unknown", "localhost", ""),
             provider("misnamed", "127.0.0.1", &ca),
         ]
@@ -181,10 +182,15 @@ async fn outer(inner: &Inner) -> World {
 async fn a_provider_is_trusted_by_its_own_authority_and_name_and_by_nothing_less() {
     let inner = inner().await;
     let world = outer(&inner).await;
-    for (size, streams) in [(10, false), (300_000, false), (10, true)] {
+    let asked = [(10, false), (300_000, false), (10, true)];
+    for ((size, streams), name) in asked
+        .map(|how| [(how, "trusted"), (how, "second")])
+        .concat()
+    {
         let mut body = message(&"x".repeat(size));
         body["stream"] = json!(streams);
-        let sent = world.post("/trusted/v1/messages").json(&body).send().await;
+        let path = format!("/{name}/v1/messages");
+        let sent = world.post(&path).json(&body).send().await;
         let answer = sent.expect("an answer");
         assert_eq!(answer.status(), 200, "{size}");
         let text = answer.text().await.expect("a whole answer");
@@ -201,13 +207,13 @@ async fn a_provider_is_trusted_by_its_own_authority_and_name_and_by_nothing_less
         assert_eq!(body["error"]["message"], "the provider cannot be reached");
     }
     assert_eq!(inner.provider.received().len(), before);
-    let rows = world.rows(5).await;
+    let rows = world.rows(8).await;
     assert!(
-        rows[..3].iter().all(|row| row["cost_usd"] == "0.0003"),
+        rows[..6].iter().all(|row| row["cost_usd"] == "0.0003"),
         "{rows:#?}"
     );
     assert!(
-        rows[3..]
+        rows[6..]
             .iter()
             .all(|row| row["code"] == "upstream_unreachable" && row["cost_usd"] == "0.00")
     );

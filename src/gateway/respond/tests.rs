@@ -69,6 +69,7 @@ fn early() -> Vec<Refusal> {
         Refusal::UnknownPath(Astray::NoProvider),
         Refusal::WebSocket,
         Refusal::HeadersTooLarge,
+        Refusal::InvalidHead,
         Refusal::AmbiguousLength,
         Refusal::LengthRequired,
         Refusal::BodyTooLarge { limit: 1024 },
