@@ -13,7 +13,6 @@ use super::cache::{Kept, Ticket};
 use super::choice::{self, Chosen};
 use super::ctx::{Ctx, Passage, Terms};
 use super::hold::{self, Held};
-use super::inspect::Plain;
 use super::leftover::Leftover;
 use super::listing::Listing;
 use super::redact::Redacted;
@@ -98,10 +97,7 @@ pub(super) async fn with_body(
     let mut gathered = body::gather(session, upload_limits(ctx), &gateway.room).await?;
     let began = Instant::now();
     ctx.row.bytes_in = gathered.bytes.len() as u64;
-    let encoding = encodings(session);
-    let encoded = encoding.is_some();
-    let Plain { bytes, passes } = plain_body(ctx, &gathered, encoding).await?;
-    let plain = bytes;
+    let (plain, encoded) = plain_body(session, ctx, &gathered).await?;
     gathered.widen(&gateway.room, plain.len())?;
     let mut ask = read_ask(destination.endpoint, &plain)
         .map_err(|error| Refusal::InvalidBody(error.to_string()))?;
@@ -142,7 +138,7 @@ pub(super) async fn with_body(
     let read = ReadBody {
         gathered,
         plain,
-        encoded: encoded && passes,
+        encoded,
         redacted,
     };
     let mut passage = outgoing(destination, read, &ask, chosen, held.as_ref())?;
@@ -315,20 +311,20 @@ fn upload_limits(ctx: &Ctx) -> UploadLimits {
     }
 }
 
-/// The body with its content encodings undone: what is asked about and inspected.
+/// The body with its content encodings undone, which is asked about and inspected; and whether it may leave with those that
+/// it came with.
 async fn plain_body(
+    session: &Session,
     ctx: &Ctx,
     gathered: &Gathered,
-    encodings: Option<String>,
-) -> Result<Plain, Refusal> {
-    let Some(encodings) = encodings else {
-        return Ok(Plain {
-            bytes: gathered.bytes.clone(),
-            passes: true,
-        });
+) -> Result<(bytes::Bytes, bool), Refusal> {
+    let Some(encodings) = encodings(session) else {
+        return Ok((gathered.bytes.clone(), false));
     };
     let most = ctx.snapshot.settings.limits.body;
-    inspect::unpack(&ctx.snapshot.inspection, encodings, &gathered.bytes, most).await
+    let inspection = &ctx.snapshot.inspection;
+    let plain = inspect::unpack(inspection, encodings, &gathered.bytes, most).await?;
+    Ok((plain.bytes, plain.passes))
 }
 
 /// Chooses the request's model, and notes what it asked for: once it has been scanned, unless its name is known.
