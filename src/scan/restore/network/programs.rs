@@ -118,7 +118,7 @@ const WRAPPERS: [&str; 35] = [
     "zsh",
 ];
 /// What code writes when it sends.
-const CODE: [&str; 64] = [
+const CODE: [&str; 69] = [
     "/dev/tcp/",
     "/dev/udp/",
     "/inet/tcp/",
@@ -183,13 +183,16 @@ const CODE: [&str; 64] = [
     "boto3",
     "reqwest::",
     "nodemailer",
+    "socket.",
+    "socket(",
+    "webclient",
+    "httpclient",
+    "webhook",
 ];
-/// The same, of names that are shorter.
-const SOCKETS: [&str; 5] = ["socket.", "socket(", "webclient", "httpclient", "webhook"];
 
 /// Whether a text in lower case names a program or a function that sends.
 pub fn names_sender(text: &str) -> bool {
-    CODE.iter().chain(&SOCKETS).any(|part| text.contains(part))
+    CODE.iter().any(|part| text.contains(part))
         || words(text).any(|word| PROGRAMS.contains(&word.trim_end_matches(".exe")))
         || text
             .split(['\n', ';', '|', '&', '(', '`'])
