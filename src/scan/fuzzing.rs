@@ -9,12 +9,13 @@ use super::scanner::Limits;
 
 /// Containers in containers that are read.
 const DEPTH: usize = 64;
-const CODINGS: [Coding; 7] = [
+const CODINGS: [Coding; 8] = [
     Coding::Joined,
     Coding::Escapes,
     Coding::Percent,
     Coding::Entities,
     Coding::Folded,
+    Coding::Quoted,
     Coding::Invisible,
     Coding::Base64,
 ];
@@ -26,6 +27,7 @@ pub fn json(data: &[u8]) {
         let mut append = Append {
             source: data,
             text: &mut text,
+            room: usize::MAX,
         };
         let stopped = body::read(format, data, DEPTH, &mut append);
         let mut targets: Vec<Target> = (0..text.len())
@@ -47,6 +49,7 @@ pub fn decoders(data: &[u8]) {
         let mut append = Append {
             source: data,
             text: &mut text,
+            room: usize::MAX,
         };
         coding::read(coding, data, 0..data.len(), &mut append);
         assert!(

@@ -9,6 +9,7 @@
 mod confirm;
 mod cost;
 mod decode;
+mod deeper;
 mod engine;
 pub mod examples;
 mod finding;

@@ -124,8 +124,8 @@ const fn layer(coding: Coding) -> Option<Layer> {
         Coding::Escapes => Layer::Escapes,
         Coding::Percent => Layer::Percent,
         Coding::Entities => Layer::Entities,
-        Coding::Folded | Coding::Continued | Coding::Invisible => Layer::Folded,
-        Coding::Base64 => Layer::Base64,
+        Coding::Folded | Coding::Continued | Coding::Quoted | Coding::Invisible => Layer::Folded,
+        Coding::Base64 | Coding::Packed => Layer::Base64,
     })
 }
 

@@ -6,11 +6,8 @@ use simdutf8::basic::from_utf8;
 
 use super::confirm::{self, Confirmed, Kind};
 use super::decode::body::{self, Format};
-use super::decode::coding::Coding;
 use super::decode::encoding::{self, Unpacked};
 use super::decode::events::Gap;
-use super::decode::joined;
-use super::decode::pieces;
 use super::decode::runs::Digits;
 use super::engine::{BuildError, Engine, Hit};
 use super::finding::{Fingerprint, Layer, Report, RuleId, Undecodable};
@@ -22,9 +19,6 @@ use super::sweep;
 use super::text::Text;
 use super::workspace::Workspace;
 use crate::domain::{Category, Name, Secret};
-
-/// Bytes of decoded pieces that even a small body may have, besides twice its own size.
-const SLACK: usize = 64 << 10;
 
 /// The type of a body that is scanned as it is.
 const RAW: &str = "application/octet-stream";
@@ -73,7 +67,7 @@ pub struct Scanner {
     slow: Option<Engine>,
     known: Known,
     labels: Labels,
-    digits: Digits,
+    pub(super) digits: Digits,
     key: Secret<[u8; 32]>,
     limits: Limits,
     /// Tells a workspace whether it was prepared for this scanner.
@@ -261,65 +255,6 @@ impl Scanner {
         body::append(format, body, self.limits.depth, bytes, blocks, gaps)
     }
 
-    /// Matches the first text, makes the next of its coded pieces, and so on until nothing is coded any more.
-    fn read_deeper(
-        &self,
-        workspace: &mut Workspace,
-        size: usize,
-        team: Option<&Name>,
-    ) -> Option<Undecodable> {
-        let mut problem = workspace.blocks.overflow.then_some(Undecodable::TooLarge);
-        let mut budget = size.saturating_mul(2).saturating_add(SLACK);
-        for level in 0..=self.limits.nesting {
-            problem = problem.or(self.matches(workspace, level, team).err());
-            self.find_pieces(workspace, level);
-            let Workspace { texts, pieces, .. } = workspace;
-            let (done, rest) = texts.split_at_mut(level + 1);
-            let (Some(text), false) = (done.last(), pieces.is_empty()) else {
-                break;
-            };
-            let Some(next) = rest.first_mut() else {
-                let sealed = pieces.iter().any(|piece| piece.coding == Coding::Base64);
-                problem = problem.or(sealed.then_some(Undecodable::TooDeep));
-                break;
-            };
-            if !next.read(&text.bytes, pieces, budget) {
-                problem = problem.or(Some(Undecodable::TooLarge));
-            }
-            budget = budget.saturating_sub(next.bytes.len());
-        }
-        problem
-    }
-
-    /// Fills `pieces` with what is coded in a text.
-    fn find_pieces(&self, workspace: &mut Workspace, level: usize) {
-        let Workspace {
-            texts,
-            blocks,
-            marks,
-            pieces,
-            ..
-        } = workspace;
-        pieces.clear();
-        let Some(Text {
-            bytes: text,
-            confirmed,
-            ..
-        }) = texts.get(level)
-        else {
-            return;
-        };
-        let mut found: Vec<_> = confirmed.iter().map(|one| one.secret.clone()).collect();
-        found.sort_unstable_by_key(|secret| secret.start);
-        if level == 0 {
-            joined::joined(text, &mut blocks.joins, pieces);
-        }
-        marks.read(text);
-        pieces::escaped(text, marks, &found, pieces);
-        self.digits.base64(text, marks, pieces);
-        pieces::encoded(text, marks, pieces);
-    }
-
     /// Adds the other places of what was found in these categories.
     fn sweep(
         &self,
@@ -354,7 +289,7 @@ impl Scanner {
     }
 
     /// Finds the secrets of one text.
-    fn matches(
+    pub(super) fn matches(
         &self,
         workspace: &mut Workspace,
         level: usize,

@@ -7,6 +7,7 @@ use memchr::memchr;
 use super::escape;
 use super::events::Events;
 use super::fold;
+use super::packed;
 
 /// One coding of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,9 +21,20 @@ pub enum Coding {
     Folded,
     /// The same, where a mark at the end of each line says that it goes on.
     Continued,
+    /// Lines of quoted-printable, of which a mark at the end says the same.
+    Quoted,
     /// Characters that do not show.
     Invisible,
     Base64,
+    /// Base64 of what is compressed.
+    Packed,
+}
+
+impl Coding {
+    /// Whether it stands in base64: no byte of the text is a byte of what is read.
+    pub const fn is_sealed(self) -> bool {
+        matches!(self, Self::Base64 | Self::Packed)
+    }
 }
 
 /// Reads `piece` of the text as that coding.
@@ -33,8 +45,10 @@ pub fn read<E: Events>(coding: Coding, text: &[u8], piece: Range<usize>, events:
         Coding::Percent => percent(text, piece, events),
         Coding::Entities => entities(text, piece, events),
         Coding::Folded | Coding::Continued => folded(text, piece, events),
+        Coding::Quoted => quoted(text, piece, events),
         Coding::Invisible => invisible(text, piece, events),
         Coding::Base64 => base64(text, piece, events),
+        Coding::Packed => packed::read(text, piece, events),
     }
 }
 
@@ -114,6 +128,9 @@ fn entities<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     }
 }
 
+/// Bytes of an entity, at most: `&ZeroWidthSpace;`.
+const ENTITY: usize = 16;
+
 /// The character whose entity the text starts with, and how many bytes that takes.
 pub fn entity(text: &[u8]) -> Option<(char, usize)> {
     // Most ampersands are a programming language's.
@@ -130,11 +147,19 @@ pub fn entity(text: &[u8]) -> Option<(char, usize)> {
             | b"pl"
             | b"co"
             | b"lo"
+            | b"sh"
+            | b"zw"
+            | b"Ze"
+            | b"pe"
+            | b"hy"
+            | b"da"
+            | b"do"
+            | b"ex"
             | [b'#', _]
     ) {
         return None;
     }
-    let body = text.get(1..text.len().min(12))?;
+    let body = text.get(1..text.len().min(ENTITY))?;
     let length = memchr(b';', body)?;
     Some((character(body.get(..length)?)?, length + 2))
 }
@@ -153,6 +178,17 @@ fn character(name: &[u8]) -> Option<char> {
         b"plus" => '+',
         b"colon" => ':',
         b"lowbar" => '_',
+        b"period" => '.',
+        b"percnt" => '%',
+        b"commat" => '@',
+        b"dollar" => '$',
+        b"excl" => '!',
+        // What shows as one is meant as one.
+        b"hyphen" | b"dash" => '-',
+        b"shy" => '\u{ad}',
+        b"zwnj" => '\u{200c}',
+        b"zwj" => '\u{200d}',
+        b"ZeroWidthSpace" => '\u{200b}',
         [b'#', b'x' | b'X', digits @ ..] if !digits.is_empty() => {
             char::from_u32(escape::hex(digits)?)?
         }
@@ -173,6 +209,27 @@ fn folded<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
     }
     if at < piece.end {
         events.plain(at..piece.end);
+    }
+}
+
+/// Quoted-printable: `=3D`, and a line that ends with the sign goes on.
+fn quoted<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
+    let mut at = piece.start;
+    while let Some(sign) = plain_to(b'=', text, at, piece.end, events) {
+        let rest = text.get(sign + 1..piece.end).unwrap_or_default();
+        let byte = rest.get(..2).and_then(escape::hex);
+        at = match (rest, byte.and_then(|code| u8::try_from(code).ok())) {
+            ([b'\n', ..], _) => sign + 2,
+            ([b'\r', b'\n', ..], _) => sign + 3,
+            (_, Some(byte)) => {
+                events.stands_for(&[byte], sign..sign + 3);
+                sign + 3
+            }
+            _ => {
+                events.plain(sign..sign + 1);
+                sign + 1
+            }
+        };
     }
 }
 
@@ -240,6 +297,7 @@ mod tests {
         let mut events = Append {
             source: text.as_bytes(),
             text: &mut out,
+            room: usize::MAX,
         };
         read(coding, text.as_bytes(), 0..text.len(), &mut events);
         String::from_utf8_lossy(&out).into_owned()
@@ -264,6 +322,17 @@ mod tests {
         assert_eq!(
             decode(Coding::Entities, "a&amp;b&#61;&#x3d;&no; & &quot;"),
             "a&b==&no; & \""
+        );
+        assert_eq!(
+            decode(
+                Coding::Entities,
+                "a&period;b&hyphen;c&dash;d&commat;e&shy;f&ZeroWidthSpace;g"
+            ),
+            "a.b-c-d@e\u{ad}f\u{200b}g"
+        );
+        assert_eq!(
+            decode(Coding::Quoted, "k=3Dab=\nc=\r\nd =E2=80=94 =x\ne="),
+            "k=abcd \u{2014} =x\ne="
         );
     }
 

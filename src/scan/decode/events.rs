@@ -46,6 +46,10 @@ pub trait Events {
     {
         string(source, at, self)
     }
+    /// Bytes of text that may follow: what is packed is unpacked to no more.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
     /// A leaf begins with the byte at `at`.
     fn start(&mut self, _role: Role, _at: usize) {}
     /// It ended before the byte at `at`.
@@ -94,6 +98,7 @@ pub fn string<E: Events>(source: &[u8], mut at: usize, events: &mut E) -> Result
 pub struct Append<'a> {
     pub source: &'a [u8],
     pub text: &'a mut Vec<u8>,
+    pub room: usize,
 }
 
 impl Events for Append<'_> {
@@ -105,6 +110,10 @@ impl Events for Append<'_> {
     #[inline]
     fn stands_for(&mut self, text: &[u8], _at: Range<usize>) {
         self.text.extend_from_slice(text);
+    }
+
+    fn room(&self) -> usize {
+        self.room
     }
 
     fn end(&mut self, role: Role, _at: usize) {

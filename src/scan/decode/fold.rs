@@ -18,6 +18,9 @@ const LONG: usize = 16;
 const FAR: usize = 512;
 /// Bytes before a line break in which its line's beginning is looked for.
 const LINE: usize = 4 << 10;
+/// Bytes of a line of quoted-printable, and how many fewer it may have: it is not broken inside of `=3D`.
+const MAIL: usize = 76;
+const MAIL_LESS: usize = 3;
 /// First bytes of the marks that lines begin with, and the one that is no ASCII.
 const MARKS: [u8; 9] = [b'+', b'-', b'>', b'|', b'#', b'*', b';', b'/', BAR[0]];
 const BAR: &[u8] = "│".as_bytes();
@@ -69,10 +72,27 @@ pub fn before(text: &[u8], newline: usize) -> usize {
     if end > 0 && text.get(end - 1) == Some(&b'\r') {
         end -= 1;
     }
-    if end > 0 && text.get(end - 1) == Some(&b'\\') {
+    if end > 0 && (text.get(end - 1) == Some(&b'\\') || is_soft(text, end)) {
         end -= 1;
     }
     end
+}
+
+/// Whether the line before the break at `newline` is one of quoted-printable that goes on.
+pub fn is_quoted(text: &[u8], newline: usize) -> bool {
+    let line = text.get(..newline).unwrap_or_default();
+    is_soft(text, line.strip_suffix(b"\r").unwrap_or(line).len())
+}
+
+/// Whether a line that ends at `end` ends as mail programs break it: with a sign, at the width of mail. Other lines that
+/// end with the sign have an empty value, or are base64.
+fn is_soft(text: &[u8], end: usize) -> bool {
+    let line = text.get(..end).filter(|line| line.ends_with(b"="));
+    let line = line.map(|line| line.get(end.saturating_sub(MAIL + 1)..).unwrap_or_default());
+    line.is_some_and(|line| {
+        let length = memrchr(b'\n', line).map_or(line.len(), |at| line.len() - at - 1);
+        (MAIL - MAIL_LESS..=MAIL).contains(&length)
+    })
 }
 
 /// Whether a mark before the line break says that the line goes on.
@@ -90,41 +110,62 @@ pub fn is_in_base64(text: &[u8], newline: usize) -> bool {
     line.is_some_and(is_whole) && next.is_some_and(is_whole)
 }
 
-/// The start of the next line's own text: after the marks that this line starts with too, indentation, a line number.
+/// The start of the next line's own text: after the marks that this line starts with too, indentation, a line number, and
+/// marks behind that.
 pub fn after(text: &[u8], newline: usize) -> usize {
     let mut at = skip_blanks(text, newline + 1);
-    if text.get(at).is_some_and(|first| MARKS.contains(first)) {
-        at = skip_blanks(text, newline + 1 + marks(text, newline));
+    let is_mark = |at: usize| text.get(at).is_some_and(|first| MARKS.contains(first));
+    if is_mark(at) {
+        let next = text.get(newline + 1..).unwrap_or_default();
+        let marks = beginnings(text, newline)
+            .map(|line| marks(line, next))
+            .max();
+        at = skip_blanks(text, newline + 1 + marks.unwrap_or(0));
     }
-    let digits = count(text, at, |b| b.is_ascii_digit());
-    if digits > 0 {
-        let end = skip_blanks(text, at + digits);
-        let rest = text.get(end..).unwrap_or_default();
-        let tab = end > at + digits && text.get(end - 1) == Some(&b'\t');
-        if rest.starts_with("→".as_bytes()) || rest.starts_with(BAR) {
-            return skip_blanks(text, end + BAR.len());
-        }
-        if tab {
-            return skip_blanks(text, end);
-        }
-        if let Some(sign @ (b'|' | b':')) = rest.first()
-            && digits < 6
-            && beginnings(text, newline).any(|line| is_numbered(line, *sign))
-        {
-            return skip_blanks(text, end + 1);
-        }
+    let next = text.get(at..).unwrap_or_default();
+    let Some((sign, next)) = behind_number(next) else {
+        return at;
+    };
+    let lines = || {
+        let lines = beginnings(text, newline).filter_map(behind_number);
+        lines.filter(|(other, _)| *other == sign)
+    };
+    // A time or a pair may begin with digits and a colon too.
+    if matches!(sign, b'|' | b':') && lines().next().is_none() {
+        return at;
     }
-    at
+    let own = text.len() - next.len();
+    let shown = skip_blanks(text, own);
+    if !is_mark(shown) {
+        return shown;
+    }
+    let marks = lines().map(|(_, line)| marks(line, next)).max();
+    skip_blanks(text, own + marks.unwrap_or(0))
 }
 
-/// Bytes of the marks of quotes, comments, lists and diffs, and of blanks, that this line and the next both begin with.
-fn marks(text: &[u8], newline: usize) -> usize {
-    let next = text.get(newline + 1..).unwrap_or_default();
-    let shared = beginnings(text, newline).map(|line| {
-        let both = line.iter().zip(next).take_while(|(a, b)| a == b).count();
-        line.get(..both).map_or(0, marks_of)
-    });
-    shared.max().unwrap_or(0)
+/// The first byte of the sign behind a line's number, and what follows it.
+fn behind_number(line: &[u8]) -> Option<(u8, &[u8])> {
+    let line = line.get(skip_blanks(line, 0)..)?;
+    let digits = count(line, 0, |byte| byte.is_ascii_digit());
+    let rest = line.get(digits..).filter(|_| digits > 0)?;
+    let (blanks, shown) = rest.split_at_checked(skip_blanks(rest, 0))?;
+    let bar = shown.strip_prefix(BAR);
+    if let Some(rest) = bar.or_else(|| shown.strip_prefix("→".as_bytes())) {
+        return Some((BAR[0], rest));
+    }
+    if let Some(tab) = blanks.iter().position(|byte| *byte == b'\t') {
+        return Some((b'\t', rest.get(tab + 1..)?));
+    }
+    match shown {
+        [sign @ (b'|' | b':'), rest @ ..] if digits < 6 => Some((*sign, rest)),
+        _ => None,
+    }
+}
+
+/// Bytes of the marks of quotes, comments, lists and diffs, and of blanks, that both lines begin with.
+fn marks(line: &[u8], next: &[u8]) -> usize {
+    let both = line.iter().zip(next).take_while(|(a, b)| a == b).count();
+    line.get(..both).map_or(0, marks_of)
 }
 
 /// Bytes of marks and blanks that this begins with. One slash is a path's.
@@ -146,14 +187,6 @@ fn marks_of(line: &[u8]) -> usize {
             },
         };
     }
-}
-
-/// Whether the line begins with a number and that sign.
-fn is_numbered(line: &[u8], sign: u8) -> bool {
-    let line = line.trim_ascii_start();
-    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let after = line.get(digits..).unwrap_or_default().trim_ascii_start();
-    digits > 0 && after.first() == Some(&sign)
 }
 
 /// Where the line that ends at `newline` may begin: at its start, and after a key that stands before it.
@@ -355,6 +388,21 @@ mod tests {
                 Some(format!("{half} x").as_str()),
                 "{text}"
             );
+        }
+        for number in ["     1\t", "    12→", "  9 │ ", "12 | ", "12:"] {
+            for (mark, next) in [
+                ("", ""),
+                ("  key: ", "    "),
+                ("+", "+"),
+                ("# ", "# "),
+                ("+ // ", "+ // "),
+                ("\tk = ", "\t\t"),
+            ] {
+                let text = format!("a\n{number}{mark}{half}\n{number}{next}{half} x");
+                let newline = text.rfind('\n').unwrap();
+                let after = after(text.as_bytes(), newline);
+                assert_eq!(&text[after..], format!("{half} x"), "{text}");
+            }
         }
         for (line, next) in [
             ("k=123456", "7890:AAbcd"),

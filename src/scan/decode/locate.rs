@@ -39,6 +39,8 @@ pub struct Locate<'a> {
     first: usize,
     /// Bytes of text so far.
     at: usize,
+    /// Bytes that a piece became.
+    room: usize,
     /// Open containers.
     frames: Vec<Frame>,
     key_start: usize,
@@ -60,14 +62,15 @@ impl<'a> Locate<'a> {
             done: 0,
             first: 0,
             at,
+            room: usize::MAX,
             frames: Vec::new(),
             key_start: 0,
         }
     }
 
-    /// Goes on as if `at` bytes of text had been read.
-    pub fn seek(&mut self, at: usize) {
-        self.at = at;
+    /// Goes on as if `at` bytes of text had been read, with a piece that became `room` more.
+    pub fn seek(&mut self, at: usize, room: usize) {
+        (self.at, self.room) = (at, room);
     }
 
     fn overlapping(&mut self, length: usize) -> impl Iterator<Item = &mut Target> {
@@ -137,6 +140,10 @@ impl Events for Locate<'_> {
             extend(&mut target.ranges, at.clone());
         }
         self.at += text.len();
+    }
+
+    fn room(&self) -> usize {
+        self.room
     }
 
     fn start(&mut self, role: Role, _at: usize) {

@@ -19,5 +19,6 @@ mod lanes;
 mod leaves;
 pub mod locate;
 pub mod marks;
+mod packed;
 pub mod pieces;
 pub mod runs;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use super::chain::Chain;
 use super::coding::Coding;
@@ -35,10 +35,14 @@ const TRAIL: usize = 16;
 const UNSEEN: usize = 160;
 /// A piece begins and ends at white space, unless none is as near as this.
 const FAR: usize = 1024;
+/// Bytes of a run of base64 from which on its lines are not read as one token: it is longer than any.
+const LONG: usize = 4 << 10;
 
 /// Gathers coded places, in the order of the text, to pieces.
 struct Cluster {
     coding: Coding,
+    /// What follows a leaf may have to do with it, as in the first text.
+    related: bool,
     first: usize,
     last: usize,
     /// The piece at hand ends here or later: where it would have ended when that was last looked for, which is once for
@@ -49,9 +53,10 @@ struct Cluster {
 }
 
 impl Cluster {
-    const fn new(coding: Coding) -> Self {
+    const fn new(coding: Coding, related: bool) -> Self {
         Self {
             coding,
+            related,
             first: usize::MAX,
             last: 0,
             reach: 0,
@@ -113,12 +118,24 @@ impl Cluster {
         }
     }
 
+    /// The part between two places that stands in the leaf of the coded ones.
+    fn own(&self, text: &[u8], start: usize, end: usize) -> (usize, usize) {
+        if self.related {
+            return (start, end);
+        }
+        let cut = memrchr(CUT, text.get(start..self.first).unwrap_or_default());
+        let ends = memchr(CUT, text.get(self.last..end).unwrap_or_default());
+        (
+            cut.map_or(start, |cut| start + cut + 1),
+            ends.map_or(end, |ends| self.last + ends),
+        )
+    }
+
     fn close(&mut self, text: &[u8], pieces: &mut Vec<Piece>) {
         if self.first == usize::MAX {
             return;
         }
-        let start = self.start(text);
-        let end = self.end(text);
+        let (start, end) = self.own(text, self.start(text), self.end(text));
         match pieces.last_mut() {
             // What announces it may be in the piece before.
             Some(before) if self.floor > 0 && is_near(text, self.floor, start) => {
@@ -141,19 +158,56 @@ const fn is_space(byte: u8) -> bool {
     byte <= b' ' && byte != ESCAPE || byte == CUT
 }
 
+/// Ranges in the order of a text, asked of its places in that order.
+struct Spans<I: Iterator<Item = Range<usize>>> {
+    rest: std::iter::Peekable<I>,
+    /// Where the last of those that begin before the last place ends.
+    end: usize,
+}
+
+impl<I: Iterator<Item = Range<usize>>> Spans<I> {
+    fn new(ranges: I) -> Self {
+        let rest = ranges.peekable();
+        Self { rest, end: 0 }
+    }
+
+    /// Whether one of them holds this place, and does not begin there.
+    fn hold(&mut self, at: usize) -> bool {
+        while let Some(one) = self.rest.next_if(|one| one.start < at) {
+            self.end = self.end.max(one.end);
+        }
+        at < self.end
+    }
+}
+
 /// Pieces in backslash escapes, and pieces that a line break cuts: but for breaks between the lines of a key that was
-/// found, since it is whole. What was `found` is in the order of the text. So a secret on two such lines is found as the
-/// key that it stands in, and not by itself.
-pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut Vec<Piece>) {
-    gather(&marks.escapes, Coding::Escapes, text, pieces);
+/// found, since it is whole, and of long base64 that is among the `pieces`. What was `found` is in the order of the text.
+/// So a secret on two such lines is found as the key that it stands in, and not by itself. `related` as in [`encoded`].
+pub fn escaped(
+    text: &[u8],
+    marks: &Marks,
+    found: &[Range<usize>],
+    related: bool,
+    pieces: &mut Vec<Piece>,
+) {
+    let long = |piece: &&Piece| piece.coding.is_sealed() && piece.at.len() >= LONG;
+    let long: Vec<_> = pieces
+        .iter()
+        .filter(long)
+        .map(|one| one.at.clone())
+        .collect();
+    let mut long = Spans::new(long.into_iter());
+    let mut found = Spans::new(found.iter().cloned());
+    gather(
+        &marks.escapes,
+        Cluster::new(Coding::Escapes, related),
+        text,
+        pieces,
+    );
     let mut chain = Chain::of(text.len());
-    let (mut found, mut found_to) = (found.iter().peekable(), 0);
     for &newline in &marks.breaks {
         let newline = newline as usize;
-        while let Some(one) = found.next_if(|one| one.start < newline) {
-            found_to = found_to.max(one.end);
-        }
-        if newline < found_to && fold::is_in_base64(text, newline) {
+        if found.hold(newline) && fold::is_in_base64(text, newline) || long.hold(newline) {
             continue;
         }
         let Some(around) = fold::around(text, newline) else {
@@ -161,6 +215,8 @@ pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut 
         };
         let coding = if fold::is_continued(text, newline) {
             Coding::Continued
+        } else if fold::is_quoted(text, newline) {
+            Coding::Quoted
         } else {
             Coding::Folded
         };
@@ -170,16 +226,20 @@ pub fn escaped(text: &[u8], marks: &Marks, found: &[Range<usize>], pieces: &mut 
     chain.close(pieces);
 }
 
-/// Pieces in percent signs and entities, and pieces with characters that do not show.
-pub fn encoded(text: &[u8], marks: &Marks, pieces: &mut Vec<Piece>) {
-    gather(&marks.entities, Coding::Entities, text, pieces);
-    gather(&marks.percents, Coding::Percent, text, pieces);
-    gather(&marks.invisible, Coding::Invisible, text, pieces);
+/// Pieces in percent signs and entities, and pieces with characters that do not show. They reach into the leaves beside
+/// theirs only where these are `related`: a name and its value are, pieces of another text are not.
+pub fn encoded(text: &[u8], marks: &Marks, related: bool, pieces: &mut Vec<Piece>) {
+    for (places, coding) in [
+        (&marks.entities, Coding::Entities),
+        (&marks.percents, Coding::Percent),
+        (&marks.invisible, Coding::Invisible),
+    ] {
+        gather(places, Cluster::new(coding, related), text, pieces);
+    }
 }
 
 /// Adds the pieces around the places.
-fn gather(places: &Places, coding: Coding, text: &[u8], pieces: &mut Vec<Piece>) {
-    let mut cluster = Cluster::new(coding);
+fn gather(places: &Places, mut cluster: Cluster, text: &[u8], pieces: &mut Vec<Piece>) {
     for &(first, last) in &places.0 {
         cluster.add(text, first as usize, pieces);
         cluster.last = last as usize;
@@ -206,7 +266,7 @@ mod tests {
             pieces(&text, |text, out| {
                 let mut marks = Marks::default();
                 marks.read(text);
-                escaped(text, &marks, found, out);
+                escaped(text, &marks, found, true, out);
             })
         };
         let (key, token) = (4, text.find(&part).unwrap());
@@ -227,7 +287,7 @@ mod tests {
         let found = pieces(&text, |text, out| {
             let mut marks = Marks::default();
             marks.read(text);
-            escaped(text, &marks, &[], out);
+            escaped(text, &marks, &[], true, out);
         });
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with(r"one\ntwo\nthree"));

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::str::from_utf8;
 
 use super::coding::{Coding, base64_digit};
-use super::lanes::Sixteen;
+use super::lanes::{ESCAPE, Sixteen};
 use super::marks::Marks;
+use super::packed;
 use super::pieces::Piece;
 
 /// Shortest run of base64 digits worth undoing: 18 bytes. It has two whole words of eight bytes, wherever it begins.
@@ -14,6 +15,8 @@ const BASE64: usize = 24;
 const LINE: usize = 60;
 /// A run this long is undone even when it begins with what is not text.
 const BASE64_BLOB: usize = 512;
+/// Words that zeros may part in the first 18 bytes of text.
+const WORDS: usize = 5;
 
 /// For each byte its value as a digit of base64, or [`NO_DIGIT`].
 pub struct Digits([u8; 256]);
@@ -53,12 +56,22 @@ impl Digits {
             let run = text.get(start..).unwrap_or_default();
             if start >= done
                 && end - start >= BASE64
-                && let Some(lead) = self.lead(run, end - start)
+                && let Some((coding, lead)) = self.coding(run, end - start)
             {
                 done = self.last_line(text, start + lead..end);
-                pieces.push(Piece::new(Coding::Base64, start + lead..done));
+                pieces.push(Piece::new(coding, start + lead..done));
             }
         }
+    }
+
+    /// What a run of so many digits is, and how many stand before it.
+    fn coding(&self, run: &[u8], length: usize) -> Option<(Coding, usize)> {
+        // Text may begin as zlib's data do.
+        let is_text = || run.starts_with(b"e") && self.is_text(run);
+        if packed::begins(run) && length >= packed::SHORTEST && !is_text() {
+            return Some((Coding::Packed, 0));
+        }
+        Some((Coding::Base64, self.lead(run, length)?))
     }
 
     /// Digits before the base64 that a run of so many is or ends with; `None` where it stands for no text.
@@ -145,11 +158,12 @@ impl Digits {
             let text = head.get(..end).unwrap_or_default();
             // The end may cut the last character.
             let torn = from_utf8(text).is_err_and(|error| error.error_len().is_some());
-            if torn || three.into_iter().any(is_control) {
+            let control = |byte: u8| byte != 0 && is_control(byte);
+            if torn || three.into_iter().any(control) {
                 return false;
             }
         }
-        true
+        !head.contains(&0) || is_environment(&head)
     }
 
     /// Whether the beginning of a long run stands for bytes of which many are text, as in programs and documents; what is
@@ -182,9 +196,18 @@ impl Digits {
     }
 }
 
-/// A byte that no text has.
+/// A byte that no text has. Terminals' colours are text.
 const fn is_control(byte: u8) -> bool {
-    byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
+    byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t' | ESCAPE) || byte == 0x7F
+}
+
+/// Whether the zeros in what may be text stand between words: as between the variables of `/proc/self/environ`, and not as
+/// in numbers, tables or UTF-16.
+fn is_environment(head: &[u8]) -> bool {
+    let shown = |word: &[u8]| !word.is_empty() && word.iter().all(|b| (b' '..0x7F).contains(b));
+    let head = head.strip_suffix(b"\0").unwrap_or(head);
+    let mut words = head.split(|byte| *byte == 0);
+    words.clone().count() <= WORDS && words.all(shown)
 }
 
 /// Whether a capital letter is among the first digits of a run: names in lower case and hexadecimal numbers, most of what
@@ -265,6 +288,8 @@ mod tests {
             "Schlüssel für die Tür",
             "密钥是这样的一个东西",
             "aé\u{1F600}ÿ and on it goes",
+            "\u{1b}[1;32mok\u{1b}[0m and more",
+            "A=/b\0HOME=/root\0PATH=/bin",
         ] {
             let lead = "abcd";
             for lead in (0..4).map(|length| &lead[..length]) {
@@ -272,12 +297,16 @@ mod tests {
             }
         }
         for at in 0..18 {
-            for byte in [0, 8, 0x1F, 0x7F, 0x80, 0xBF, 0xFF] {
+            for byte in [8, 0x1F, 0x7F, 0x80, 0xBF, 0xFF] {
                 let mut bytes = [b'a'; 18];
                 bytes[at] = byte;
                 assert!(!is_text(&bytes), "{byte} at {at}");
             }
         }
         assert!(!is_text(b"a\xC3 and so it goes"));
+        assert!(!is_text(b"\0and so it goes on and on"));
+        assert!(!is_text(b"and\0\0so it goes on and on"));
+        assert!(!is_text(b"a\0n\0d\0 \0s\0o\0 \0i\0t\0 \0g"));
+        assert!(!is_text("\u{fc}ber\0den Tag und so".as_bytes()));
     }
 }
