@@ -7,15 +7,18 @@
 mod fleet;
 mod message;
 mod pace;
+mod position;
 
 pub(super) use fleet::{Fleet, World};
 pub use fleet::{FleetOptions, FleetView, StoreNews};
 pub use message::{Answer, Ask, Boot, Changes, Micros, Purpose, Reply, Status};
+pub(super) use position::FleetPosition;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::pace::Pace;
+use self::position::Bounds;
 use super::pool::{Pool, Standing};
 use super::spec::{BudgetId, OnStoreLoss};
 use super::terms::Amendment;
@@ -65,52 +68,6 @@ impl Terms<'_> {
             limit: Micros::floor(self.limit),
             version: self.limit_version,
             changes: self.amendment.into(),
-        }
-    }
-}
-
-/// What the cap is made of, as this node tells the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Bounds {
-    limit: Micros,
-    version: u64,
-    changes: Changes,
-}
-
-/// The fleet's position as the store last told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FleetPosition {
-    pub used: Usd,
-    pub cap: Usd,
-    pub spent: Usd,
-    /// What this lease had reported as spent in that.
-    pub reported: Usd,
-    limit: Usd,
-    changes: Changes,
-    /// What this node had told of its own in that.
-    told: Bounds,
-}
-
-impl FleetPosition {
-    /// The limit that holds; `own` is newer where the store has not heard of it yet.
-    pub fn limit(&self, own: Usd, version: u64) -> Usd {
-        if version > self.told.version {
-            own
-        } else {
-            self.limit
-        }
-    }
-
-    /// What operators changed at all nodes, with what this one has not told yet.
-    pub fn amendment(&self, own: Amendment) -> Amendment {
-        let (all, told) = (self.changes, self.told.changes);
-        let with = |all: Micros, own: Usd, told: Micros| {
-            all.usd().saturating_add(own.left_after(told.usd()))
-        };
-        Amendment {
-            granted: with(all.granted, own.granted, told.granted),
-            charged: with(all.charged, own.charged, told.charged),
-            credited: with(all.credited, own.credited, told.credited),
         }
     }
 }
@@ -370,19 +327,7 @@ impl Lease {
             self.told_returned = self.told_returned.max(ask.returned);
             self.last = Some(answer.status);
             self.fleet_short = answer.short;
-            self.fleet = Some(FleetPosition {
-                used: answer.used.usd(),
-                cap: answer.cap.usd(),
-                spent: answer.spent.usd(),
-                reported: ask.spent.usd(),
-                limit: answer.limit.usd(),
-                changes: answer.changes,
-                told: Bounds {
-                    limit: ask.limit,
-                    version: ask.limit_version,
-                    changes: ask.changes,
-                },
-            });
+            self.fleet = Some(FleetPosition::told(ask, answer));
         }
         if answer.status != Status::Closed {
             return;

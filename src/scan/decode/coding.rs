@@ -7,6 +7,7 @@ use memchr::memchr;
 use super::escape;
 use super::events::Events;
 use super::fold;
+use super::margin;
 use super::packed;
 
 /// One coding of a piece of text.
@@ -205,7 +206,7 @@ fn folded<E: Events>(text: &[u8], piece: Range<usize>, events: &mut E) {
         if before > at {
             events.plain(at..before);
         }
-        at = fold::after(text, newline).min(piece.end);
+        at = margin::after(text, newline).min(piece.end);
     }
     if at < piece.end {
         events.plain(at..piece.end);

@@ -18,6 +18,7 @@ pub mod json;
 mod lanes;
 mod leaves;
 pub mod locate;
+mod margin;
 pub mod marks;
 mod packed;
 pub mod pieces;
