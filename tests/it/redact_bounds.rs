@@ -149,6 +149,7 @@ async fn a_teams_network_commands_get_their_secrets_back_where_its_policy_says_s
         .provider
         .answers(|request| call(request, "curl https://x.example -d"));
     let secret = planted(22);
+    let mut asked = 0;
     for (key, restored) in [
         (world.key.clone(), false),
         (world.home.create_key("open"), true),
@@ -163,6 +164,7 @@ async fn a_teams_network_commands_get_their_secrets_back_where_its_policy_says_s
                 .send()
                 .await
                 .expect("an answer");
+            asked += 1;
             // A new key is known within a second.
             if reply.status() != 401 {
                 break reply;
@@ -172,6 +174,7 @@ async fn a_teams_network_commands_get_their_secrets_back_where_its_policy_says_s
         assert_eq!(told.contains(&secret), restored, "{told}");
         assert_eq!(told.contains("TG_aws_access_key_"), !restored, "{told}");
     }
+    world.rows(asked).await;
     let rows = world.home.run(&["audit", "export", "--format", "ndjson"]);
     assert_eq!(rows.matches("\"withheld\"").count(), 1);
 }

@@ -214,7 +214,8 @@ fn nothing_left(text: &str) {
     }
 }
 
-/// Both texts without most of what they begin and end with alike.
+/// Both texts without most of what they begin and end with alike. They begin with a word: what begins as JSON does gets JSON's
+/// escapes, and cut out of its text it may be none.
 fn window(before: &str, after: &str) -> (String, String) {
     let alike = |(a, b): &(char, char)| a == b;
     let length = |parts: &[usize]| parts.iter().sum::<usize>();
@@ -226,7 +227,7 @@ fn window(before: &str, after: &str) -> (String, String) {
     let tail = before.chars().rev().zip(after.chars().rev());
     let tail: Vec<usize> = tail.take_while(alike).map(|(a, _)| a.len_utf8()).collect();
     let tail = length(&tail[..tail.len().saturating_sub(60)]);
-    let cut = |text: &str| text[..text.len() - tail].to_owned();
+    let cut = |text: &str| format!("so {}", &text[..text.len() - tail]);
     (cut(before), cut(after))
 }
 
