@@ -125,18 +125,15 @@ impl<C: Fn() -> Moment> Till<'_, C> {
     }
 }
 
-/// Refuses what does not show its cost, where the operator wants it so; an answer that comes by a request that is not served
-/// here, in any case.
+/// Refuses what does not show its cost, where the operator wants it so.
 fn check_opaque(ctx: &Ctx, ask: &Ask) -> Result<(), Refusal> {
-    let refuses = ctx.snapshot.settings.budget.opaque == Opaque::Refuse;
-    let demand = &ask.demand;
+    if ctx.snapshot.settings.budget.opaque == Opaque::Window {
+        return Ok(());
+    }
     let hidden = [
-        (refuses && demand.opaque, Hidden::Input),
-        (refuses && demand.server_calls.is_none(), Hidden::Tools),
-        (
-            demand.background && (refuses || !ask.stream),
-            Hidden::Background,
-        ),
+        (ask.demand.opaque, Hidden::Input),
+        (ask.demand.server_calls.is_none(), Hidden::Tools),
+        (ask.demand.background, Hidden::Background),
     ];
     hidden
         .into_iter()

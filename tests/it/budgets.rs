@@ -379,17 +379,20 @@ async fn what_does_not_show_its_cost_is_refused_where_the_operator_wants_it_so()
     }
 }
 
-/// It would be charged its worst case, and nobody could fetch it here.
+/// Its usage is told to whoever fetches it, which is not served here.
 #[tokio::test]
-async fn an_answer_that_would_come_later_is_refused_whatever_opaque_says() {
+async fn an_answer_that_comes_later_is_charged_its_reservation() {
     let world = World::usual().await;
+    let queued = json!({"id": "resp_1", "object": "response", "status": "queued", "usage": null});
+    world
+        .provider
+        .answers(move |_| crate::provider::json(200, &queued));
     let body = json!({"model": "gpt-5.5", "input": "hi", "background": true});
-    let refused = world.post("/v1/responses").json(&body).send().await;
-    let refused = refused.expect("an answer");
-    assert_eq!(refused.status(), 400);
-    let told: serde_json::Value = refused.json().await.expect("JSON");
-    assert_eq!(told["error"]["code"], "cost_opaque");
-    assert!(world.provider.received().is_empty());
+    let taken = world.post("/v1/responses").json(&body).send().await;
+    assert_eq!(taken.expect("an answer").status(), 200);
+    let rows = world.rows(1).await;
+    assert_ne!(rows[0]["cost_usd"], "0.00");
+    assert_eq!(rows[0]["cost_usd"], rows[0]["reserved_usd"]);
 }
 
 #[tokio::test]
