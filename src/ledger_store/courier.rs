@@ -20,6 +20,8 @@ use crate::domain::{Moment, Usd};
 const TICK: Duration = Duration::from_millis(100);
 /// The shortest time between two looks, however hungry the budgets are.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Kinds of faults that the log tells of, at most.
+const KINDS: usize = 4;
 /// How often the node shows itself.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// Asks under way at once; more wait for the next look.
@@ -113,8 +115,8 @@ pub struct Courier {
     boots: Boots,
     /// Who served last.
     served: Option<Served>,
-    /// What kind of fault there was first since the store was last there.
-    fault: Option<String>,
+    /// The kinds of faults since the store was last there: one that lacks its password also breaks connections.
+    faults: Vec<String>,
     /// Whether the log says that the store is away.
     is_told_away: bool,
     under_way: JoinSet<Said>,
@@ -167,7 +169,7 @@ impl Courier {
             traffic: Arc::default(),
             boots,
             served: None,
-            fault: None,
+            faults: Vec::new(),
             is_told_away: false,
             under_way: JoinSet::new(),
             looks: Looks::new(),
@@ -337,10 +339,10 @@ impl Courier {
     /// Says once in the log that the store is away, and why, and once that it is back.
     fn tell(&mut self, now: Moment) {
         let is_away = self.ledger.is_store_away(now);
-        match &self.fault {
-            Some(why) if is_away && !self.is_told_away => {
+        match &self.faults[..] {
+            [_, ..] if is_away && !self.is_told_away => {
                 tracing::warn!(
-                    why,
+                    why = self.faults.join(", "),
                     "the lease store is away: budgets spend what they were lent, then do what on_store_loss says"
                 );
                 self.is_told_away = true;
@@ -352,12 +354,15 @@ impl Courier {
             _ => {}
         }
         if !is_away {
-            self.fault = None;
+            self.faults.clear();
         }
     }
 
     fn failed(&mut self, error: &StoreError) {
-        self.fault.get_or_insert_with(|| error.kind());
+        let kind = error.kind();
+        if self.faults.len() < KINDS && !self.faults.contains(&kind) {
+            self.faults.push(kind);
+        }
         self.traffic.failed.fetch_add(1, Ordering::Relaxed);
         if matches!(error, StoreError::Unintelligible) {
             self.traffic.unintelligible.fetch_add(1, Ordering::Relaxed);

@@ -66,6 +66,14 @@ impl StoreError {
     pub fn kind(&self) -> String {
         match self {
             Self::Redis(error) => match error.code() {
+                // What Redis says of long commands where a password is missing, before it breaks the connection off.
+                Some("ERR")
+                    if error
+                        .detail()
+                        .is_some_and(|why| why.contains("unauthenticated")) =>
+                {
+                    format!("{} (NOAUTH)", error.category())
+                }
                 Some(code) => format!("{} ({code})", error.category()),
                 None => error.category().to_owned(),
             },
